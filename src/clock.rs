@@ -1,0 +1,64 @@
+//! The one place that reads wall time.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio::time::Instant;
+
+/// Milliseconds since the Unix epoch.
+pub type Millis = u64;
+
+/// Where wall time comes from. Cheap to clone.
+///
+/// An anchored clock advances with tokio's monotonic clock and so follows a runtime whose time is paused.
+#[derive(Clone, Debug, Default)]
+pub struct Clock(Option<Anchor>);
+
+#[derive(Clone, Debug)]
+struct Anchor {
+    at: Instant,
+    wall: Millis,
+}
+
+impl Clock {
+    /// The system's wall clock.
+    pub fn system() -> Self {
+        Self(None)
+    }
+
+    /// A clock that shows `wall` now and from here on follows tokio's clock.
+    pub fn anchored(wall: Millis) -> Self {
+        Self(Some(Anchor { at: Instant::now(), wall }))
+    }
+
+    /// The time now.
+    #[expect(clippy::disallowed_methods, reason = "this is the place")]
+    pub fn now_ms(&self) -> Millis {
+        match &self.0 {
+            // A clock set before 1970 reads as 1970: timestamps within a log never run backwards anyway.
+            None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis),
+            Some(anchor) => anchor.wall.saturating_add(as_millis(anchor.at.elapsed())),
+        }
+    }
+}
+
+fn as_millis(duration: std::time::Duration) -> Millis {
+    Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_anchored_clock_follows_virtual_time() {
+        let clock = Clock::anchored(1_000);
+        tokio::time::sleep(Duration::from_secs(3600)).await;
+        assert_eq!(clock.now_ms(), 3_601_000);
+    }
+
+    #[test]
+    fn the_system_clock_is_past_2025() {
+        assert!(Clock::system().now_ms() > 1_735_689_600_000);
+    }
+}

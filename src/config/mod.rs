@@ -1,0 +1,31 @@
+//! The configuration: one TOML file.
+//!
+//! Each section is a struct with a function that reads it from a table; that function is the one place that names a
+//! key, its kind and its default. What a section is without a file is what it reads from an empty table.
+//!
+//! A new section is a struct with such a function, a line in [`Config`], and its keys in `config/mainstay.toml`. A test
+//! compares the keys that are read with those that the file shows.
+
+mod http;
+mod kind;
+pub mod limits;
+mod load;
+mod node;
+mod origin;
+mod problem;
+mod process;
+mod reader;
+pub mod units;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+pub use http::{HttpConfig, NamedToken, Token};
+pub use limits::NodeLimits;
+pub use load::{Config, DEFAULT_PATH, SHIPPED, load, parse};
+pub use node::{LogConfig, LogFormat, NodeConfig, StoreConfig};
+pub use origin::Origin;
+pub use problem::{ConfigError, Place, Problem};
+pub use process::{DeviceKind, ErrorStrategy, ProcessConfig, Source};
+pub use workers::WorkersConfig;

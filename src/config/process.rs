@@ -1,0 +1,159 @@
+//! `[[process]]`.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::kind::{self, Kind, Mismatch};
+use super::limits::LimitOverrides;
+use super::origin::Origin;
+use super::reader::Table;
+use crate::ids::ProcessId;
+
+/// The kinds of device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeviceKind {
+    /// A Lua script.
+    Lua,
+}
+
+impl DeviceKind {
+    /// Every kind.
+    const ALL: &'static [Self] = &[Self::Lua];
+
+    /// Every kind, as the configuration spells it.
+    pub const NAMES: &'static [&'static str] = &["lua"];
+
+    /// Kinds that only the configuration may name, never a request or a spawn.
+    pub const OPERATOR_ONLY: &'static [&'static str] = &["exec", "remote"];
+
+    /// The kind called `name`.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.iter().find(|kind| kind.as_str() == name).copied()
+    }
+
+    /// The kind's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Lua => "lua",
+        }
+    }
+}
+
+impl fmt::Display for DeviceKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a failed slot does to the process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorStrategy {
+    /// The error is the slot's outcome, and the next slot is computed.
+    #[default]
+    Ignore,
+    /// The process halts before the slot until an operator resumes it.
+    Throw,
+}
+
+impl ErrorStrategy {
+    /// The strategy's name in the configuration.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Throw => "throw",
+        }
+    }
+
+    pub(super) fn kind() -> Kind<'static, Self> {
+        kind::one_of(&[Self::Ignore, Self::Throw], Self::as_str)
+    }
+}
+
+/// The code of a process: a file, and what was in it when the configuration was read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Source {
+    /// Where it was read from. For the embedded configuration that is only a name.
+    pub path: PathBuf,
+    /// The file's bytes.
+    pub text: Arc<[u8]>,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source").field("path", &self.path).field("bytes", &self.text.len()).finish()
+    }
+}
+
+/// `[[process]]`: a process that the node hosts from its start on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProcessConfig {
+    /// Its id; no other entry has the same.
+    pub id: ProcessId,
+    /// What computes it.
+    pub device: DeviceKind,
+    /// Its code.
+    pub source: Source,
+    /// Names and texts, in the order of the file.
+    pub tags: Vec<(String, String)>,
+    /// The limits it sets itself.
+    pub limits: LimitOverrides,
+    /// What a failed slot does, where it says so.
+    pub error_strategy: Option<ErrorStrategy>,
+}
+
+/// Reads a source file.
+pub(super) type ReadSource<'a> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'a;
+
+impl ProcessConfig {
+    pub(super) fn read_all(root: &mut Table<'_, '_>, origin: &Origin, sources: &ReadSource<'_>) -> Vec<Self> {
+        let mut ids = HashMap::new();
+        let read = |table: &mut Table<'_, '_>| {
+            let id = table.required("id", process_id());
+            table.unique("id", id.as_ref(), &mut ids);
+            let device = table.required("device", kind::one_of(DeviceKind::ALL, DeviceKind::as_str));
+            let source = table.required("source", source_file(origin, sources));
+            let tags = read_tags(table);
+            let limits = table.section("limits", LimitOverrides::read);
+            let error_strategy = table.optional("error_strategy", ErrorStrategy::kind());
+            Some(Self { id: id?, device: device?, source: source?, tags, limits, error_strategy })
+        };
+        root.tables("process", read).into_iter().flatten().collect()
+    }
+}
+
+fn process_id() -> Kind<'static, ProcessId> {
+    kind::parsed("an id of 1 to 64 characters of A-Z, a-z, 0-9, _ and -", |text| {
+        ProcessId::parse(text).map_err(|_| Mismatch::default())
+    })
+}
+
+fn source_file<'k>(origin: &'k Origin, sources: &'k ReadSource<'k>) -> Kind<'k, Source> {
+    kind::parsed("the path of a file that can be read", |text| {
+        if text.is_empty() {
+            return Err(Mismatch::default());
+        }
+        let path = origin.resolve(text);
+        let bytes = sources(&path).map_err(|error| Mismatch::because(format!("{}: {error}", path.display())))?;
+        Ok(Source { path, text: bytes.into() })
+    })
+}
+
+/// `tags`, which is a table of texts, or a list of tables with `name` and `value` where a name comes twice.
+fn read_tags(table: &mut Table<'_, '_>) -> Vec<(String, String)> {
+    if !table.is_list("tags") {
+        return table.map("tags", kind::text());
+    }
+    let read = |table: &mut Table<'_, '_>| {
+        let name = table.required("name", kind::text_where("a text that is not empty", |text| !text.is_empty()));
+        let value = table.required("value", kind::text());
+        Some((name?, value?))
+    };
+    table.tables("tags", read).into_iter().flatten().collect()
+}
