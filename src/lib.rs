@@ -7,3 +7,6 @@ pub mod config;
 pub mod ids;
 pub mod logging;
 pub mod metrics;
+pub mod group;
+pub mod process;
+pub mod supervise;

@@ -1,0 +1,73 @@
+//! Why a request about a process is refused. Each has a stable code.
+
+use crate::config::limits::LimitKey;
+use crate::ids::{MessageId, ProcessId, Slot};
+
+/// An expected refusal. [`RequestError::code`] is part of the contract, the text is for a person.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the texts say it")]
+pub enum RequestError {
+    #[error("{0}")]
+    BadRequest(String),
+    #[error("device {0:?} may only be named by the configuration")]
+    DeviceNotAllowed(String),
+    #[error("{0}")]
+    NotFound(String),
+    #[error("slot {slot} of process {process} is not scheduled; the latest is {latest}")]
+    SlotOutOfRange { process: ProcessId, slot: Slot, latest: Slot },
+    #[error("message id {0} was used before for another message to this process")]
+    IdReused(MessageId),
+    #[error("{0}")]
+    Conflict(String),
+    #[error("limit {key}: {size} bytes, at most {most} are allowed")]
+    TooLarge { key: &'static str, size: u64, most: u64 },
+    #[error("limit {key}: {what}")]
+    Overloaded { key: &'static str, what: String },
+    #[error("no answer within {0}; the work goes on, ask again")]
+    Deadline(String),
+    #[error("process {process} halted at slot {slot}: {error}; POST /processes/{process}/resume tries again")]
+    Halted { process: ProcessId, slot: Slot, error: String },
+    #[error("{0}")]
+    NotSupported(String),
+    #[error("it is not known whether this was stored: {0}; ask again with the same Id")]
+    Unknown(String),
+    #[error("{0}")]
+    Store(String),
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl RequestError {
+    /// No process has this id.
+    pub fn no_process(process: &ProcessId) -> Self {
+        Self::NotFound(format!("there is no process {process}"))
+    }
+
+    /// The queue of a process is full.
+    pub fn queue_full(process: &ProcessId, most: u64) -> Self {
+        Self::Overloaded {
+            key: LimitKey::Queue.as_str(),
+            what: format!("{most} messages of process {process} wait to be computed already"),
+        }
+    }
+
+    /// The code of the contract.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::DeviceNotAllowed(_) => "device_not_allowed",
+            Self::NotFound(_) => "not_found",
+            Self::SlotOutOfRange { .. } => "slot_out_of_range",
+            Self::IdReused(_) => "id_reused",
+            Self::Conflict(_) => "conflict",
+            Self::TooLarge { .. } => "too_large",
+            Self::Overloaded { .. } => "overloaded",
+            Self::Deadline(_) => "deadline",
+            Self::Halted { .. } => "halted",
+            Self::NotSupported(_) => "not_supported",
+            Self::Unknown(_) => "unknown",
+            Self::Store(_) => "store",
+            Self::Internal(_) => "internal",
+        }
+    }
+}

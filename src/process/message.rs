@@ -1,0 +1,176 @@
+//! What is scheduled into a slot.
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::Millis;
+use crate::ids::{MessageId, ProcessId, Slot};
+
+/// A name and a text, as AO spells it: `{"name": …, "value": …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tag {
+    /// The tag's name; not empty.
+    pub name: String,
+    /// The tag's text.
+    pub value: String,
+}
+
+impl Tag {
+    /// A tag of these two texts.
+    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
+        Self { name: name.into(), value: value.into() }
+    }
+}
+
+/// The bytes of `tags`, as limits count them.
+pub fn tags_size(tags: &[Tag]) -> u64 {
+    tags.iter().map(|tag| (tag.name.len() + tag.value.len()) as u64).sum()
+}
+
+/// A message, with AO's field names. In JSON `Tags` is a list, and a text that was not given is empty.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Message {
+    /// Unique within the process and origin.
+    pub id: MessageId,
+    /// Who sent it: the token's name, `local`, or a process.
+    pub from: String,
+    /// Who signed it; for an unsigned message whoever sent it.
+    pub owner: String,
+    /// The process it is for.
+    pub target: String,
+    /// A text of the sender's own, handed back with replies.
+    pub anchor: String,
+    /// Names and texts, in the sender's order.
+    pub tags: Vec<Tag>,
+    /// The message's content.
+    pub data: String,
+    /// When it was scheduled. Never runs backwards within a log.
+    pub timestamp: Millis,
+}
+
+impl Message {
+    /// The bytes that `message_size` counts: tags, data and anchor.
+    pub fn size(&self) -> u64 {
+        tags_size(&self.tags) + (self.data.len() + self.anchor.len()) as u64
+    }
+
+    /// The hash of what the sender said, by which a repeated id is told from a reused one. The time and the id are left out.
+    pub fn content_hash(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        let mut part = |text: &str| {
+            hasher.update(&(text.len() as u64).to_le_bytes());
+            hasher.update(text.as_bytes());
+        };
+        for text in [&self.from, &self.owner, &self.target, &self.anchor, &self.data] {
+            part(text);
+        }
+        for tag in &self.tags {
+            part(&tag.name);
+            part(&tag.value);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
+    /// The text of the first tag called `name`.
+    pub fn tag(&self, name: &str) -> Option<&str> {
+        self.tags.iter().find(|tag| tag.name == name).map(|tag| tag.value.as_str())
+    }
+}
+
+/// Which road a message came by. An id is unique per process and origin; only `Client` ids can come over HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// Over HTTP.
+    Client,
+    /// The node itself: definitions.
+    Node,
+}
+
+/// What a slot asks of the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryKind {
+    /// `compute` with the message.
+    Message,
+    /// Go on under another definition: the message's `Data` is a [`Definition`](super::Definition) as JSON.
+    Definition,
+}
+
+/// One slot of a log: the message and its envelope. What the envelope says never comes from the sender.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// Its place in the log.
+    pub slot: Slot,
+    /// The road it came by.
+    pub origin: Origin,
+    /// What it asks of the device.
+    pub kind: EntryKind,
+    /// The message itself.
+    pub message: Message,
+}
+
+/// A message as it is shown: with its slot.
+#[derive(Serialize)]
+pub struct Scheduled<'a> {
+    #[serde(flatten)]
+    message: &'a Message,
+    #[serde(rename = "Slot")]
+    slot: Slot,
+}
+
+impl Entry {
+    /// The message as the API and the devices show it.
+    pub fn shown(&self) -> Scheduled<'_> {
+        Scheduled { message: &self.message, slot: self.slot }
+    }
+
+    /// The draft that it was made of.
+    pub fn into_draft(self) -> Draft {
+        let Message { id, from, owner, anchor, tags, data, .. } = self.message;
+        Draft { id, is_new: false, origin: self.origin, from, owner, anchor, tags, data }
+    }
+
+    /// What the entry takes in memory, roughly, in bytes.
+    pub fn weight(&self) -> u64 {
+        self.message.size() + 256 + 48 * self.message.tags.len() as u64
+    }
+}
+
+/// A message that somebody wants scheduled: validated, without slot and time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    /// The sender's id for it; made up where it gave none.
+    pub id: MessageId,
+    /// Whether the id was just made up, so that no log can hold it yet.
+    pub is_new: bool,
+    /// The road it came by.
+    pub origin: Origin,
+    /// See [`Message::from`].
+    pub from: String,
+    /// See [`Message::owner`].
+    pub owner: String,
+    /// See [`Message::anchor`].
+    pub anchor: String,
+    /// See [`Message::tags`].
+    pub tags: Vec<Tag>,
+    /// See [`Message::data`].
+    pub data: String,
+}
+
+impl Draft {
+    /// The message for `process` at `timestamp`.
+    pub fn at(self, process: &ProcessId, timestamp: Millis) -> Message {
+        Message {
+            id: self.id,
+            from: self.from,
+            owner: self.owner,
+            target: process.to_string(),
+            anchor: self.anchor,
+            tags: self.tags,
+            data: self.data,
+            timestamp,
+        }
+    }
+}

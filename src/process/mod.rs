@@ -1,0 +1,17 @@
+//! The pure core of a process: its messages, outcomes and definitions.
+
+mod commit;
+mod definition;
+mod error;
+mod message;
+mod outcome;
+mod page;
+pub mod waiters;
+pub mod worker;
+
+pub use commit::{Claim, Commit, CommitResult, Durability, Halt, Head, KnownId, ProcessRecord, Record, SnapshotRef};
+pub use definition::{Defaults, Definition, DeviceKind, ErrorStrategy, ProcessOrigin, Specification};
+pub use error::RequestError;
+pub use message::{Draft, Entry, EntryKind, Message, Origin, Scheduled, Tag, tags_size};
+pub use outcome::{Assignment, Cause, Computed, Json, Outcome, SentMessage, Spawn, Stored};
+pub use page::{Order, Page, PageQuery};

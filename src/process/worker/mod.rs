@@ -1,0 +1,16 @@
+//! The pure core of a process's worker.
+
+mod computing;
+mod core;
+mod ending;
+mod ids;
+mod scheduling;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use core::{Core, Found, Waiting};
+pub use types::{
+    Activity, Answer, Answered, Base, Define, Effect, History, Note, Remains, Request, SnapshotTaken, Status,
+    StopReason, TurnDone, TurnPlan, WorkerOptions,
+};

@@ -1,0 +1,204 @@
+//! A device and the thread it computes on. What a message does is said by its data; what only chance decides, by [`Turn`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::fake_store::Data;
+use crate::config::limits::LimitKey;
+use crate::ids::Slot;
+use crate::process::worker::{Base, TurnDone, TurnPlan};
+use crate::process::{Cause, Computed, Entry, EntryKind, Halt, Json, Outcome, RequestError};
+
+/// What happens on one stay on a compute thread.
+#[derive(Clone, Debug)]
+pub(super) struct Turn {
+    /// So many slots are computed or replayed at most, as if the turn ended then or was interrupted.
+    pub(super) slots: usize,
+    /// Slots at which the machine ends the call.
+    pub(super) causes: BTreeMap<Slot, Cause>,
+    /// Once it has come so far, the machine fails.
+    pub(super) fault: bool,
+    /// And the device is lost by it.
+    pub(super) loses: bool,
+    /// No snapshot can be taken.
+    pub(super) snapshot_fails: bool,
+    pub(super) is_slow: bool,
+}
+
+impl Default for Turn {
+    fn default() -> Self {
+        Self {
+            slots: usize::MAX,
+            causes: BTreeMap::new(),
+            fault: false,
+            loses: false,
+            snapshot_fails: false,
+            is_slow: false,
+        }
+    }
+}
+
+impl Turn {
+    pub(super) fn of(slots: usize) -> Self {
+        Self { slots, ..Self::default() }
+    }
+
+    pub(super) fn ended_at(slot: u64, cause: Cause) -> Self {
+        Self { causes: [(Slot(slot), cause)].into(), ..Self::default() }
+    }
+
+    pub(super) fn limit_at(slot: u64) -> Self {
+        Self::ended_at(slot, Cause::Limit(LimitKey::ComputeTime))
+    }
+}
+
+/// A state: a number in which every successful slot leaves its trace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct FakeDevice {
+    pub(super) position: Option<Slot>,
+    pub(super) value: u64,
+    in_force: Slot,
+}
+
+/// What the compute thread knows besides the plan.
+#[derive(Debug)]
+pub(super) struct Bench {
+    pub(super) device: Option<FakeDevice>,
+    pub(super) is_deterministic: bool,
+    /// Whether snapshots are big enough for a file.
+    pub(super) is_big: bool,
+    pub(super) replayed: usize,
+    nonce: u64,
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self { device: None, is_deterministic: true, is_big: false, replayed: 0, nonce: 0 }
+    }
+}
+
+enum Step {
+    Goes(Computed),
+    Halts(Halt),
+}
+
+impl Default for FakeDevice {
+    fn default() -> Self {
+        Self { position: None, value: 0, in_force: Slot::ZERO }
+    }
+}
+
+impl FakeDevice {
+    pub(super) fn restored(bytes: &[u8]) -> Self {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let mut numbers = text.split_whitespace().map(|number| number.parse::<u64>().unwrap());
+        let mut next = || numbers.next().unwrap();
+        Self { position: Some(Slot(next())), value: next(), in_force: Slot(next()) }
+    }
+
+    fn bytes(&self, is_big: bool) -> Arc<[u8]> {
+        let mut text = format!("{} {} {}", Slot::after(self.position).0 - 1, self.value, self.in_force);
+        text.push_str(&" ".repeat(if is_big { 64 << 10 } else { 0 }));
+        text.into_bytes().into()
+    }
+
+    /// Goes past an entry that ended with `cause`, under the definition in force.
+    pub(super) fn pass(&mut self, entry: &Entry, cause: Cause) {
+        if entry.kind == EntryKind::Definition {
+            self.in_force = self.in_force.max(entry.slot);
+        }
+        if cause == Cause::Success {
+            let parts = [&self.value.to_le_bytes()[..], &self.in_force.0.to_le_bytes(), entry.message.data.as_bytes()];
+            let hash = blake3::hash(&parts.concat());
+            self.value = u64::from_le_bytes(hash.as_bytes()[..8].try_into().unwrap());
+        }
+        self.position = Some(entry.slot);
+    }
+
+    pub(super) fn replay(&mut self, entry: &Entry, stored: &Computed) {
+        self.in_force = stored.definition;
+        self.pass(entry, stored.cause);
+    }
+}
+
+impl Bench {
+    fn step(&mut self, device: &mut FakeDevice, entry: &Entry, turn: &Turn, resumed: Option<(Slot, Slot)>) -> Step {
+        let slot = entry.slot;
+        if let Some((_, under)) = resumed.filter(|(halted, _)| *halted == slot) {
+            device.in_force = under;
+        }
+        // It fails under the definitions that were there before it.
+        let is_bad = entry.message.data == "halt" && device.in_force < slot;
+        let cause = match turn.causes.get(&slot) {
+            Some(cause) => *cause,
+            None if is_bad => return Step::Halts(Halt { slot, error: "boom".to_owned(), resumed: None }),
+            None if entry.message.data == "error" => Cause::Error,
+            None => Cause::Success,
+        };
+        device.pass(entry, cause);
+        self.nonce += 1;
+        let gas = if cause.is_repeatable() && self.is_deterministic { slot.0 } else { self.nonce };
+        let outcome = match cause {
+            Cause::Success => {
+                let output = Json::parse(device.value.to_string()).unwrap();
+                Outcome { output, gas_used: gas, ..Outcome::empty() }
+            }
+            _ => Outcome::failed("failed", gas),
+        };
+        Step::Goes(Computed { slot, definition: device.in_force, cause, outcome })
+    }
+
+    /// Carries out a plan, with what the store holds.
+    pub(super) fn run(&mut self, plan: &TurnPlan, data: &Data, turn: &Turn) -> TurnDone {
+        let newest = data.snapshots.iter().find(|snapshot| Some(snapshot.slot) <= plan.recorded);
+        let restored = || newest.map(|snapshot| FakeDevice::restored(&data.blobs[&snapshot.hash])).unwrap_or_default();
+        let mut device = self.device.take().unwrap_or_else(restored);
+        let mut done =
+            TurnDone { is_deterministic: self.is_deterministic, is_slow: turn.is_slow, ..TurnDone::default() };
+        for _ in 0..turn.slots {
+            let slot = Slot::after(device.position);
+            if Some(slot) > plan.goal {
+                break;
+            }
+            let at_hand = plan.entries.iter().find(|entry| entry.slot == slot);
+            let entry = at_hand.unwrap_or_else(|| &data.entries[slot.0 as usize]);
+            if Some(slot) <= plan.recorded {
+                device.replay(entry, data.outcome(slot).unwrap());
+                self.replayed += 1;
+                continue;
+            }
+            match self.step(&mut device, entry, turn, plan.resumed) {
+                Step::Goes(computed) => {
+                    done.is_lost = computed.cause == Cause::Panic;
+                    done.computed.push(computed);
+                }
+                Step::Halts(halt) => done.halt = Some(halt),
+            }
+            if done.is_lost || done.halt.is_some() {
+                break;
+            }
+        }
+        done.unused = plan.entries.iter().filter(|entry| Some(entry.slot) > device.position).cloned().collect();
+        if turn.fault && done.halt.is_none() {
+            done.fault = Some("the machine failed".to_owned());
+            done.is_lost |= turn.loses;
+        } else if !done.is_lost {
+            self.bring(plan, &device, turn, &mut done);
+        }
+        done.position = device.position.filter(|_| !done.is_lost);
+        self.device = Some(device).filter(|_| !done.is_lost);
+        done
+    }
+
+    fn bring(&self, plan: &TurnPlan, device: &FakeDevice, turn: &Turn, done: &mut TurnDone) {
+        let nothing = || RequestError::Conflict("there is no state yet".to_owned());
+        if plan.wants_state {
+            done.state = Some(device.position.map(|_| device.value.to_string().into()).ok_or_else(nothing));
+        }
+        if plan.wants_snapshot {
+            let slot = device.position.filter(|_| !turn.snapshot_fails).ok_or_else(|| "no snapshot".to_owned());
+            done.snapshot =
+                Some(slot.map(|slot| Base { slot, definition: device.in_force, snapshot: device.bytes(self.is_big) }));
+        }
+    }
+}

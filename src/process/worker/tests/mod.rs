@@ -1,0 +1,15 @@
+//! Proof of the core: a table for each behaviour, and a property over random lives.
+
+mod fake_device;
+mod fake_store;
+mod world;
+
+mod defining;
+mod failing_store;
+mod halting;
+mod ids;
+mod outcomes;
+mod property;
+mod scheduling;
+mod snapshots;
+mod stopping;

@@ -1,0 +1,358 @@
+//! What goes into a worker's core and what comes out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Millis;
+use crate::ids::{BlobHash, MessageId, Slot};
+use crate::process::{
+    Commit, Computed, Definition, DeviceKind, Draft, Entry, Halt, KnownId, Origin, ProcessOrigin, RequestError,
+    SnapshotRef,
+};
+
+/// What the node's configuration says to every worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WorkerOptions {
+    /// Whether the worker stays after its work is done; else it stops at once.
+    pub process_workers: bool,
+    /// Idle time before snapshot and stop.
+    pub max_idle: Duration,
+    /// A snapshot is taken at least after so many slots.
+    pub cache_frequency: u64,
+    /// Whether the next slots are computed while a snapshot is being stored.
+    pub async_cache: bool,
+    /// So many snapshots are kept.
+    pub snapshots_kept: usize,
+    /// For so long the ids of clients are remembered.
+    pub id_retention: Duration,
+}
+
+/// What is asked of a worker. `R` is where the answer goes.
+#[derive(Debug)]
+#[expect(missing_docs, reason = "the variants say what their fields are for")]
+pub enum Request<R> {
+    /// Make the process what is asked for, if it isn't.
+    Define { define: Box<Define>, reply: R },
+    /// Give the message a slot. `reply` hears of it once it is on disk, `outcome` when it is computed. Where `reply` hears of an
+    /// error, `outcome` may be dropped unanswered.
+    Schedule { draft: Box<Draft>, reply: R, outcome: Option<R> },
+    /// The outcome of a slot, the latest scheduled one where none is named.
+    Compute { slot: Option<Slot>, reply: R },
+    /// The outcome of whichever slot is computed next.
+    AwaitAny { reply: R },
+    /// The latest state, readable.
+    State { reply: R },
+    /// The latest state as a snapshot, for a copy to be made from.
+    Base { reply: R },
+    /// Store a snapshot of the latest state.
+    Snapshot { reply: R },
+    /// Store a snapshot and stop.
+    Stop { reply: R },
+    /// Go on after a halt: try the slot again, or pass over it.
+    Resume { skip: bool, reply: R },
+    /// Take up what waits in the log.
+    Wake { reply: R },
+    /// Where it stands.
+    Status { reply: R },
+    /// Answer once every outcome that somebody may have seen can be read from the store.
+    Settle { reply: R },
+}
+
+impl<R> Request<R> {
+    /// Where its answer goes.
+    pub fn into_reply(self) -> R {
+        match self {
+            Self::Define { reply, .. }
+            | Self::Schedule { reply, .. }
+            | Self::Compute { reply, .. }
+            | Self::AwaitAny { reply }
+            | Self::State { reply }
+            | Self::Base { reply }
+            | Self::Snapshot { reply }
+            | Self::Stop { reply }
+            | Self::Resume { reply, .. }
+            | Self::Wake { reply }
+            | Self::Status { reply }
+            | Self::Settle { reply } => reply,
+        }
+    }
+
+    /// Where the answer goes, if giving it is all there is to do: nothing is lost where nobody hears it.
+    pub fn asker(&self) -> Option<&R> {
+        match self {
+            Self::Compute { reply, .. }
+            | Self::AwaitAny { reply }
+            | Self::State { reply }
+            | Self::Base { reply }
+            | Self::Status { reply }
+            | Self::Settle { reply } => Some(reply),
+            _ => None,
+        }
+    }
+
+    /// Whether it is worth starting a worker for. The others are answered from the store where none runs.
+    pub fn starts_worker(&self) -> bool {
+        !matches!(self, Self::Stop { .. } | Self::Status { .. } | Self::Settle { .. })
+    }
+}
+
+/// What a process shall be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Define {
+    /// Who says so.
+    pub origin: ProcessOrigin,
+    /// The whole definition, on this node.
+    pub definition: Definition,
+    /// The source's bytes.
+    pub source: Arc<[u8]>,
+    /// Who is named as sender of the definition's message.
+    pub from: String,
+}
+
+/// A good answer to a [`Request`].
+#[expect(missing_docs, reason = "the variants say what their fields are for")]
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// To `Define`: whether the process is new.
+    Defined { created: bool },
+    /// To `Schedule`.
+    Scheduled { slot: Slot },
+    /// To `Compute` and `AwaitAny`.
+    Outcome(Arc<Computed>),
+    /// To `State`: text as the device writes it.
+    State(Arc<str>),
+    /// To `Base`.
+    Base(Base),
+    /// To `Snapshot` and `Resume`: the slot it is about.
+    At(Slot),
+    /// To `Stop`, `Wake`, `Settle`.
+    Done,
+    /// To `Status`.
+    Status(Status),
+}
+
+/// A state that copies can be made from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Base {
+    /// The slot after which it was the state.
+    pub slot: Slot,
+    /// The definition slot in force.
+    pub definition: Slot,
+    /// What [`Device::restore`](crate::device::Device::restore) takes.
+    pub snapshot: Arc<[u8]>,
+}
+
+/// Where an answer goes and what it is.
+pub type Answered<R> = (R, Result<Answer, RequestError>);
+
+/// Where a process stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Who defined it.
+    pub origin: ProcessOrigin,
+    /// What computes it.
+    pub device: DeviceKind,
+    /// The last definition slot.
+    pub definition: Slot,
+    /// The last slot with a message.
+    pub scheduled: Slot,
+    /// The last slot whose outcome may be seen.
+    pub computed: Option<Slot>,
+    /// The newest snapshot's slot.
+    pub snapshot: Option<Slot>,
+    /// What it does.
+    pub activity: Activity,
+    /// Messages that wait to be computed.
+    pub queue: u64,
+    /// Why it does not go on, or what went wrong last.
+    pub error: Option<String>,
+}
+
+/// What a process does at present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activity {
+    /// No worker runs.
+    Idle,
+    /// A worker holds the state in memory.
+    Active,
+    /// Slots are being computed.
+    Computing,
+    /// It stands before a slot that failed.
+    Halted,
+}
+
+impl Activity {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Active => "active",
+            Self::Computing => "computing",
+            Self::Halted => "halted",
+        }
+    }
+}
+
+/// What the core asks of the log's past. Small reads by key.
+pub trait History {
+    /// The slot that an id has, if it was used.
+    fn known_id(&self, origin: Origin, id: &MessageId) -> Result<Option<KnownId>, String>;
+    /// Origin, id and time of the messages from `first` on, at most `limit`.
+    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<(Slot, Origin, MessageId, Millis)>, String>;
+}
+
+/// What the shell has to do.
+#[derive(Debug)]
+pub enum Effect<R> {
+    /// Hand this to the store; each is answered by [`committed`](super::Core::committed), in order.
+    Commit(Commit),
+    /// Answer somebody.
+    Answer(R, Result<Answer, RequestError>),
+    /// Answer with the stored outcome of a slot.
+    AnswerStored(R, Slot),
+    /// Take the device to a compute thread; it comes back by [`turn_done`](super::Core::turn_done).
+    Turn(TurnPlan),
+    /// End the running call.
+    Interrupt,
+    /// Write a big snapshot's file; answered by [`snapshot_written`](super::Core::snapshot_written).
+    WriteSnapshot(SnapshotTaken),
+    /// Wake the core after this time by [`retry`](super::Core::retry).
+    RetryAfter(Duration),
+    /// Something worth a line in the log.
+    Note(Note),
+    /// The worker ends. What it leaves goes to the registry.
+    Gone(Remains<R>),
+}
+
+/// What is left when a worker ends.
+#[derive(Debug)]
+pub struct Remains<R> {
+    /// Why it ended.
+    pub reason: StopReason,
+    /// Requests for whoever comes next, in order.
+    pub requests: Vec<Request<R>>,
+    /// Whether slots wait to be computed.
+    pub pending: bool,
+}
+
+/// Why a worker ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StopReason {
+    /// It had nothing to do for long enough.
+    Idle,
+    /// Others need its place or its memory.
+    Evicted,
+    /// Somebody asked for it.
+    Asked,
+    /// The node stops.
+    Shutdown,
+    /// There is no such process.
+    Absent,
+    /// A newer worker holds the process.
+    Fenced,
+    /// The store did not take what it wrote.
+    Store(String),
+}
+
+impl StopReason {
+    /// Whether it only frees what is not used, so that a request calls it off.
+    pub fn is_mild(&self) -> bool {
+        matches!(self, Self::Idle | Self::Evicted)
+    }
+
+    /// The reason in one word.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Evicted => "evicted",
+            Self::Asked => "asked",
+            Self::Shutdown => "shutdown",
+            Self::Absent => "absent",
+            Self::Fenced => "fenced",
+            Self::Store(_) => "store",
+        }
+    }
+}
+
+/// What the log tells a person of a core's steps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is an event of the log")]
+pub enum Note {
+    WorkReceived { slot: Slot },
+    DefinitionChanged { slot: Slot },
+    Halted { slot: Slot, error: String },
+    Resumed { slot: Slot, skipped: bool },
+    Notified { slot: Slot, listeners: usize },
+    Fault { error: String },
+    SnapshotStored { slot: Slot, size: u64 },
+    SnapshotFailed { error: String },
+    Stopping { reason: StopReason },
+    History { error: String },
+}
+
+/// One stay on a compute thread.
+#[derive(Debug)]
+pub struct TurnPlan {
+    /// Compute up to here.
+    pub goal: Option<Slot>,
+    /// Outcomes up to here are in the store; slots up to here are replayed.
+    pub recorded: Option<Slot>,
+    /// Slots up to here may have been computed and told before, by a worker that died.
+    pub retried: Option<Slot>,
+    /// The next entries, if they are at hand; else they are read from the store.
+    pub entries: Vec<Entry>,
+    /// Compute this slot under that definition slot.
+    pub resumed: Option<(Slot, Slot)>,
+    /// Bring the state's text along.
+    pub wants_state: bool,
+    /// Bring a snapshot along.
+    pub wants_snapshot: bool,
+    /// The last turn held its thread for too long.
+    pub is_slow: bool,
+}
+
+/// What a device brings back.
+#[derive(Debug, Default)]
+pub struct TurnDone {
+    /// New outcomes, in order. Each follows the one before.
+    pub computed: Vec<Computed>,
+    /// The slot up to which the device has gone, replay included.
+    pub position: Option<Slot>,
+    /// Entries that were handed in and not looked at.
+    pub unused: Vec<Entry>,
+    /// The slot after `computed` failed under `error_strategy = "throw"`.
+    pub halt: Option<Halt>,
+    /// The machine failed: the slot after `computed` is to be tried again.
+    pub fault: Option<String>,
+    /// The state's text, if asked for.
+    pub state: Option<Result<Arc<str>, RequestError>>,
+    /// A snapshot, if asked for, of the state at `position`.
+    pub snapshot: Option<Result<Base, String>>,
+    /// Whether the device was lost and must be made anew from what is stored.
+    pub is_lost: bool,
+    /// Whether a single call held the thread for too long.
+    pub is_slow: bool,
+    /// Whether the same log yields the same bytes with this device.
+    pub is_deterministic: bool,
+}
+
+/// A snapshot on its way to the store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SnapshotTaken {
+    /// Where it belongs; `file` says whether it must be written as one.
+    pub reference: SnapshotRef,
+    /// Its bytes.
+    pub bytes: Arc<[u8]>,
+}
+
+/// The hash and size of `bytes` as a snapshot of this base.
+pub(super) fn reference_to(base: &Base, inline_below: u64) -> SnapshotRef {
+    let size = base.snapshot.len() as u64;
+    SnapshotRef {
+        slot: base.slot,
+        definition: base.definition,
+        hash: BlobHash::of(&base.snapshot),
+        size,
+        file: size >= inline_below,
+    }
+}
