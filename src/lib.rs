@@ -10,3 +10,4 @@ pub mod metrics;
 pub mod group;
 pub mod process;
 pub mod supervise;
+pub mod device;

@@ -1,0 +1,139 @@
+//! What computes.
+//!
+//! A device is created for one definition, holds the state of one process and is handed from thread to thread, never
+//! shared. It knows nothing of logs, slots to come or the store.
+
+mod dry_run;
+pub mod fake;
+mod feed;
+mod log_reader;
+pub mod lua;
+mod pool;
+mod runner;
+
+pub use dry_run::{DryRunError, dry_run};
+pub use log_reader::LogReader;
+pub use pool::{ComputePool, Job, Lane, PoolOptions};
+pub use runner::{Runner, Seat};
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crate::ids::ProcessId;
+use crate::process::{Cause, Definition, Entry, Outcome};
+
+/// What a device says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    /// Whether the same log always yields the same bytes. What isn't must have its outcome on disk before anyone sees it.
+    pub deterministic: bool,
+    /// The engine's name and version, as definitions record it.
+    pub engine: String,
+}
+
+/// Why a device has no outcome to give. None of these is the handler's doing; the slot is tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum DeviceError {
+    /// The code does not load: the definition is bad.
+    #[error("{0}")]
+    Load(String),
+    /// A snapshot does not fit.
+    #[error("the snapshot cannot be restored: {0}")]
+    Restore(String),
+    /// This device has no such thing.
+    #[error("device {0} does not support this")]
+    NotSupported(&'static str),
+    /// The machine failed, not the handler.
+    #[error("{0}")]
+    Fault(String),
+}
+
+/// How a call ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Call {
+    /// With an outcome. Unless it is a success the state is exactly what it was before the call.
+    Done(Cause, Outcome),
+    /// It was interrupted and left no trace; it may be tried again.
+    Interrupted,
+}
+
+/// Asks a running call to end. Clones share one switch.
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// Ends the running call, and each one to come.
+    pub fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it was raised.
+    pub fn is_raised(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Whether a call is the first at its slot or repeats one whose outcome is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// All limits hold; what the script prints is logged.
+    Live,
+    /// As live, but the slot may have been computed before, and its outcome told, by a worker that died. What succeeded then
+    /// must not fail now, so limits that depend on the machine (time, memory) have some times more room.
+    Again,
+    /// The outcome is known to have been repeatable. Limits that depend on the machine (time, memory) are lifted,
+    /// nothing is logged.
+    Replay,
+}
+
+/// What computes: the code of one definition over the state of one process.
+pub trait Device: Send {
+    /// Runs the optional initialiser with the definition's own slot. Called once, at slot 0.
+    fn init(&mut self, definition: &Entry, mode: Mode) -> Result<Call, DeviceError>;
+
+    /// Applies a message to the state.
+    fn compute(&mut self, entry: &Entry, mode: Mode) -> Result<Call, DeviceError>;
+
+    /// Applies a message to this device, which is a copy made for the purpose and dropped afterwards.
+    fn dry_run(&mut self, entry: &Entry) -> Result<Call, DeviceError>;
+
+    /// The state, as bytes that [`Device::restore`] takes. For a deterministic device a function of the log alone.
+    fn snapshot(&self) -> Result<Arc<[u8]>, DeviceError>;
+
+    /// Takes the state from bytes that a device of this kind gave, perhaps under another definition.
+    fn restore(&mut self, snapshot: &[u8]) -> Result<(), DeviceError>;
+
+    /// The state as a person or a program reads it.
+    fn state(&self) -> Result<StateView, DeviceError>;
+
+    /// What it is.
+    fn info(&self) -> DeviceInfo;
+
+    /// Memory that it holds, in bytes.
+    fn memory(&self) -> u64;
+}
+
+/// A state made readable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateView {
+    /// JSON text.
+    Json(String),
+}
+
+/// Makes devices.
+pub trait DeviceFactory: Send + Sync {
+    /// A device for `process` with the code `source`, without state. Runs the code's top level under the definition's limits.
+    fn create(
+        &self,
+        process: &ProcessId,
+        definition: &Definition,
+        source: &[u8],
+        interrupt: Interrupt,
+    ) -> Result<Box<dyn Device>, DeviceError>;
+
+    /// Looks whether `source` can be code at all, without running it. The error names the line.
+    fn check(&self, definition: &crate::process::DeviceKind, source: &[u8]) -> Result<(), DeviceError>;
+
+    /// The engine that this build has for a kind, as definitions record it.
+    fn engine(&self, kind: crate::process::DeviceKind) -> String;
+}
