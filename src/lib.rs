@@ -11,3 +11,4 @@ pub mod group;
 pub mod process;
 pub mod supervise;
 pub mod device;
+pub mod store;

@@ -1,0 +1,40 @@
+//! Where logs, outcomes and snapshots are kept.
+//!
+//! [`Store`] is the face. Behind it: one queue, one writer that judges each commit and writes them in groups,
+//! one reader for everything that is read, and an [`engine`] behind a trait: on disk ([`Fjall`]), in memory ([`Memory`]),
+//! and one that fails on demand ([`faulty`]).
+
+mod admission;
+mod answer;
+mod backend;
+mod cell;
+mod codec;
+pub mod contract;
+pub mod engine;
+mod error;
+pub mod faulty;
+mod fencing;
+mod files;
+mod fjall;
+mod folder;
+mod health;
+pub mod keys;
+mod log_reader;
+mod mark;
+mod memory;
+mod queue;
+mod reader;
+mod records;
+mod snapshots;
+#[expect(clippy::module_inception, reason = "the store itself")]
+mod store;
+mod writer;
+
+pub use contract::ReadError;
+pub use error::OpenError;
+pub use fjall::Fjall;
+pub use memory::Memory;
+pub use store::{Store, StoreOptions};
+
+#[cfg(test)]
+mod tests;

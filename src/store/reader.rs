@@ -1,0 +1,252 @@
+//! Every read of the store. The log is the truth: where a log stands is found from its last keys, not from a counter.
+
+use std::ops::{ControlFlow, Range};
+
+use serde::de::DeserializeOwned;
+
+use super::cell::EngineCell;
+use super::codec::decode;
+use super::contract::{Halt, Head, KnownId, Order, Page, PageQuery, ProcessRecord, ReadError, SnapshotRef};
+use super::engine::{EngineError, Space};
+use super::fencing::Position;
+use super::keys;
+use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
+use crate::process::{Computed, Entry, Origin};
+
+/// Reads what lies in an engine.
+#[derive(Clone, Copy)]
+pub(super) struct Reader<'a>(pub &'a EngineCell);
+
+impl Reader<'_> {
+    /// What is known of a process besides its log.
+    pub(super) fn process(self, id: &ProcessId) -> Result<Option<ProcessRecord>, ReadError> {
+        self.record(Space::Processes, &keys::process(id), || format!("the record of process {id}"))
+    }
+
+    /// At most `limit` processes in order of id, from just after `after`.
+    pub(super) fn processes(self, after: Option<&ProcessId>, limit: usize) -> Result<Vec<ProcessRecord>, ReadError> {
+        let mut found = Vec::new();
+        self.scan(Space::Processes, keys::processes_after(after), Order::Ascending, "a process record", |_, value| {
+            found.push(decode(value).map_err(|error| error.to_string())?);
+            Ok(found.len() < limit)
+        })?;
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// Whether `id` is marked as pending.
+    pub(super) fn is_marked(self, id: &ProcessId) -> Result<bool, ReadError> {
+        let mark = self.get(Space::Pending, &keys::process(id), || format!("the pending mark of process {id}"))?;
+        Ok(mark.is_some())
+    }
+
+    /// At most `limit` processes that are marked as pending, in order of id, from just after `after`.
+    pub(super) fn marked(self, after: Option<&ProcessId>, limit: usize) -> Result<Vec<ProcessId>, ReadError> {
+        let mut found = Vec::new();
+        self.scan(Space::Pending, keys::processes_after(after), Order::Ascending, "a pending mark", |key, _| {
+            let text = std::str::from_utf8(key).map_err(|error| error.to_string())?;
+            found.push(ProcessId::parse(text).map_err(|error| error.to_string())?);
+            Ok(found.len() < limit)
+        })?;
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// A counter of [`Space::Meta`]; 0 where it was never written.
+    pub(super) fn counter(self, key: &[u8]) -> Result<u64, ReadError> {
+        let what = || format!("the counter {:?}", String::from_utf8_lossy(key));
+        let value = self.get(Space::Meta, key, what)?;
+        let Some(value) = value else { return Ok(0) };
+        let bytes = value.try_into().map_err(|_| self.damaged(what(), "it has not 8 bytes"))?;
+        Ok(u64::from_be_bytes(bytes))
+    }
+
+    /// Where the log of `id` stands.
+    pub(super) fn position(self, id: &ProcessId) -> Result<Position, ReadError> {
+        // In this order, so that a commit in between can't make it seem that more was computed than scheduled.
+        let computed = self.last_slot(Space::Outcomes, id)?;
+        let scheduled = self.last_slot(Space::Messages, id)?;
+        let position = Position { scheduled, computed };
+        if position.is_sound() {
+            return Ok(position);
+        }
+        Err(self.damaged(format!("the log of process {id}"), "it has outcomes of slots without messages"))
+    }
+
+    /// Where the log of `id` stands, and what belongs to it. Two commits apart at most, where commits go on meanwhile.
+    pub(super) fn head(self, id: &ProcessId) -> Result<Option<Head>, ReadError> {
+        let Some(record) = self.process(id)? else { return Ok(None) };
+        let damaged = |reason| self.damaged(format!("the log of process {id}"), reason);
+        let halted: Option<Halt> =
+            self.record(Space::Halts, &keys::process(id), || format!("the halt of process {id}"))?;
+        let ids_from = self.record(Space::IdsFrom, &keys::process(id), || format!("the ids of process {id}"))?;
+        let snapshot = self.snapshots_up_to(id, 1)?.pop();
+        let Position { scheduled, computed } = self.position(id)?;
+        let scheduled = scheduled.ok_or_else(|| damaged("it has no slot 0"))?;
+        let definition = self.last_slot(Space::Definitions, id)?.ok_or_else(|| damaged("it has no definition"))?;
+        let last = self.entry(id, scheduled)?.ok_or_else(|| damaged("its last message is gone"))?;
+        Ok(Some(Head {
+            record,
+            scheduled,
+            computed,
+            definition,
+            snapshot,
+            halted,
+            last_timestamp: last.message.timestamp,
+            ids_from: ids_from.unwrap_or(Slot::ZERO),
+        }))
+    }
+
+    /// The entry of `slot`.
+    pub(super) fn entry(self, id: &ProcessId, slot: Slot) -> Result<Option<Entry>, ReadError> {
+        self.record(Space::Messages, &keys::slot(id, slot), || format!("slot {slot} of process {id}"))
+    }
+
+    /// The outcome of `slot`.
+    pub(super) fn computed(self, id: &ProcessId, slot: Slot) -> Result<Option<Computed>, ReadError> {
+        self.record(Space::Outcomes, &keys::slot(id, slot), || format!("the outcome of slot {slot} of process {id}"))
+    }
+
+    /// A part of the log.
+    pub(super) fn entries(self, id: &ProcessId, query: &PageQuery) -> Result<Page<Entry>, ReadError> {
+        self.page(Space::Messages, id, query)
+    }
+
+    /// A part of the outcomes.
+    pub(super) fn outcomes(self, id: &ProcessId, query: &PageQuery) -> Result<Page<Computed>, ReadError> {
+        self.page(Space::Outcomes, id, query)
+    }
+
+    /// What is remembered of a message id.
+    pub(super) fn known_id(
+        self,
+        id: &ProcessId,
+        origin: Origin,
+        message: &MessageId,
+    ) -> Result<Option<KnownId>, ReadError> {
+        let key = keys::message_id(id, origin, message);
+        self.record(Space::Ids, &key, || format!("message id {message} of process {id}"))
+    }
+
+    /// The blob `hash` of the shard of `id`.
+    pub(super) fn blob(self, id: &ProcessId, hash: &BlobHash) -> Result<Option<Vec<u8>>, ReadError> {
+        let what = || format!("blob {hash}");
+        let bytes = self.get(Space::Blobs, &keys::blob(id, hash), what)?;
+        match bytes {
+            Some(bytes) if BlobHash::of(&bytes) != *hash => Err(self.damaged(what(), "its bytes do not have its hash")),
+            bytes => Ok(bytes),
+        }
+    }
+
+    /// The snapshots of `id`, newest first.
+    pub(super) fn snapshots(self, id: &ProcessId) -> Result<Vec<SnapshotRef>, ReadError> {
+        self.snapshots_up_to(id, usize::MAX)
+    }
+
+    /// The snapshot of `id` after `slot`.
+    pub(super) fn snapshot(self, id: &ProcessId, slot: Slot) -> Result<Option<SnapshotRef>, ReadError> {
+        self.record(Space::Snapshots, &keys::slot(id, slot), || format!("the snapshot of slot {slot} of process {id}"))
+    }
+
+    /// The bytes of a snapshot that lies in the store.
+    pub(super) fn snapshot_bytes(self, id: &ProcessId, snapshot: &SnapshotRef) -> Result<Vec<u8>, ReadError> {
+        let what = || format!("the snapshot of slot {} of process {id}", snapshot.slot);
+        let bytes = self.get(Space::SnapshotBytes, &keys::slot(id, snapshot.slot), what)?;
+        match bytes {
+            Some(bytes) if BlobHash::of(&bytes) == snapshot.hash => Ok(bytes),
+            Some(_) => Err(self.damaged(what(), "its bytes do not have its hash")),
+            None => Err(self.damaged(what(), "it is gone")),
+        }
+    }
+
+    fn snapshots_up_to(self, id: &ProcessId, limit: usize) -> Result<Vec<SnapshotRef>, ReadError> {
+        let mut found = Vec::new();
+        let keys = keys::slots(id, Slot::ZERO, Slot(u64::MAX));
+        self.scan(Space::Snapshots, keys, Order::Descending, "a snapshot's reference", |_, value| {
+            found.push(decode(value).map_err(|error| error.to_string())?);
+            Ok(found.len() < limit)
+        })?;
+        Ok(found)
+    }
+
+    fn last_slot(self, space: Space, id: &ProcessId) -> Result<Option<Slot>, ReadError> {
+        let mut last = None;
+        let keys = keys::slots(id, Slot::ZERO, Slot(u64::MAX));
+        self.scan(space, keys, Order::Descending, "a log", |key, _| {
+            last = keys::slot_of(key);
+            Ok(false)
+        })?;
+        Ok(last)
+    }
+
+    /// A page of a log. Logs have no holes, so a hole is damage, never skipped.
+    fn page<T: DeserializeOwned>(self, space: Space, id: &ProcessId, query: &PageQuery) -> Result<Page<T>, ReadError> {
+        let mut page = Page { items: Vec::new(), more: false };
+        if query.first > query.last || query.limit == 0 {
+            return Ok(page);
+        }
+        let mut expected = (query.order == Order::Ascending).then_some(query.first);
+        let mut bytes = 0;
+        let what = format!("the log of process {id}");
+        self.scan(space, keys::slots(id, query.first, query.last), query.order, &what, |key, value| {
+            let slot = keys::slot_of(key).ok_or("a key has no slot")?;
+            if expected.is_some_and(|expected| expected != slot) {
+                return Err(format!("slot {slot} comes where another should"));
+            }
+            if page.items.len() >= query.limit || (bytes >= query.bytes && !page.items.is_empty()) {
+                page.more = true;
+                return Ok(false);
+            }
+            page.items.push(decode(value).map_err(|error| format!("slot {slot}: {error}"))?);
+            bytes = bytes.saturating_add(value.len() as u64);
+            expected = match query.order {
+                Order::Ascending => slot.0.checked_add(1).map(Slot),
+                Order::Descending => slot.before(),
+            };
+            Ok(true)
+        })?;
+        Ok(page)
+    }
+
+    fn get(self, space: Space, key: &[u8], what: impl Fn() -> String) -> Result<Option<Vec<u8>>, ReadError> {
+        self.0.with(|engine| engine.get(space, key)).map_err(|error| self.0.read_error(&what(), error))
+    }
+
+    fn record<T: DeserializeOwned>(
+        self,
+        space: Space,
+        key: &[u8],
+        what: impl Fn() -> String,
+    ) -> Result<Option<T>, ReadError> {
+        let bytes = self.get(space, key, &what)?;
+        bytes.map(|bytes| decode(&bytes)).transpose().map_err(|error| self.damaged(what(), error.to_string()))
+    }
+
+    /// Calls `visit` with each key and value of a range until it says `false`, or what is wrong.
+    fn scan(
+        self,
+        space: Space,
+        keys: Range<Vec<u8>>,
+        order: Order,
+        what: &str,
+        mut visit: impl FnMut(&[u8], &[u8]) -> Result<bool, String>,
+    ) -> Result<(), ReadError> {
+        let mut wrong = None;
+        let scanned = self.0.with(|engine| {
+            engine.range(space, &keys.start..&keys.end, order, &mut |key, value| match visit(key, value) {
+                Ok(true) => ControlFlow::Continue(()),
+                Ok(false) => ControlFlow::Break(()),
+                Err(reason) => {
+                    wrong = Some(reason);
+                    ControlFlow::Break(())
+                }
+            })
+        });
+        let scanned = scanned.and_then(|()| wrong.map_or(Ok(()), |reason| Err(EngineError::Damaged(reason))));
+        scanned.map_err(|error| self.0.read_error(what, error))
+    }
+
+    fn damaged(self, what: String, reason: impl Into<String>) -> ReadError {
+        ReadError::Damaged { folder: self.0.folder().display().to_string(), what, reason: reason.into() }
+    }
+}

@@ -1,0 +1,104 @@
+//! What a record is in the store: its keys and values, and what is derived from it.
+
+use super::codec::{CodecError, encode, present};
+use super::contract::{Commit, KnownId, Record, SnapshotRef};
+use super::engine::{Op, Space};
+use super::keys;
+use crate::ids::{BlobHash, ProcessId};
+use crate::process::{Entry, EntryKind};
+
+/// Why a record can't be written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum RecordError {
+    /// It has no bytes.
+    #[error(transparent)]
+    Codec(#[from] CodecError),
+    /// The bytes are not those that its hash names.
+    #[error("{0} is not what its hash says")]
+    Hash(&'static str),
+}
+
+/// The changes that the records of `commit` are, and those that follow from each record alone.
+pub(super) fn ops_of(commit: &Commit) -> Result<Vec<Op>, RecordError> {
+    let mut ops = Vec::with_capacity(commit.records.len() * 2 + 2);
+    for record in &commit.records {
+        push_record(&mut ops, &commit.process, record)?;
+    }
+    Ok(ops)
+}
+
+/// Marks `process` as pending.
+///
+/// The mark stays while the process is held, and is removed with its release: marks tell, after a restart, where to look for
+/// slots without outcomes, and a mark that came and went with every message would cost two writes more for each.
+pub(super) fn mark_op(process: &ProcessId) -> Op {
+    Op::Put { space: Space::Pending, key: keys::process(process), value: present() }
+}
+
+/// Removes the mark of `process`.
+pub(super) fn unmark_op(process: &ProcessId) -> Op {
+    Op::Delete { space: Space::Pending, key: keys::process(process) }
+}
+
+/// A counter of [`Space::Meta`].
+pub(super) fn counter_op(key: &[u8], value: u64) -> Op {
+    Op::Put { space: Space::Meta, key: key.to_vec(), value: value.to_be_bytes().to_vec() }
+}
+
+fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Result<(), RecordError> {
+    let mut put = |space, key, value| ops.push(Op::Put { space, key, value });
+    match record {
+        Record::Process(record) => put(Space::Processes, keys::process(process), encode(record)?),
+        Record::Entry(entry) => push_entry(ops, process, entry)?,
+        Record::Computed(computed) => put(Space::Outcomes, keys::slot(process, computed.slot), encode(computed)?),
+        Record::Blob(hash, bytes) if BlobHash::of(bytes) != *hash => return Err(RecordError::Hash("a blob")),
+        Record::Blob(hash, bytes) => put(Space::Blobs, keys::blob(process, hash), bytes.to_vec()),
+        Record::Halted(Some(halt)) => put(Space::Halts, keys::process(process), encode(halt)?),
+        Record::Halted(None) => ops.push(Op::Delete { space: Space::Halts, key: keys::process(process) }),
+        Record::Snapshot(snapshot, bytes) => {
+            let key = keys::slot(process, snapshot.slot);
+            if let Some(bytes) = bytes {
+                if bytes.len() as u64 != snapshot.size || BlobHash::of(bytes) != snapshot.hash {
+                    return Err(RecordError::Hash("a snapshot"));
+                }
+                put(Space::SnapshotBytes, key.clone(), bytes.to_vec());
+            }
+            put(Space::Snapshots, key, encode(snapshot)?);
+        }
+        Record::DropSnapshot(snapshot) => {
+            let key = keys::slot(process, snapshot.slot);
+            if !snapshot.file {
+                ops.push(Op::Delete { space: Space::SnapshotBytes, key: key.clone() });
+            }
+            ops.push(Op::Delete { space: Space::Snapshots, key });
+        }
+        Record::ForgetId(origin, id, slot) => {
+            put(Space::IdsFrom, keys::process(process), encode(&slot.next())?);
+            ops.push(Op::Delete { space: Space::Ids, key: keys::message_id(process, *origin, id) });
+        }
+    }
+    Ok(())
+}
+
+fn push_entry(ops: &mut Vec<Op>, process: &ProcessId, entry: &Entry) -> Result<(), RecordError> {
+    let mut put = |space, key, value| ops.push(Op::Put { space, key, value });
+    let known = KnownId {
+        slot: entry.slot,
+        content: BlobHash(entry.message.content_hash()),
+        timestamp: entry.message.timestamp,
+    };
+    put(Space::Messages, keys::slot(process, entry.slot), encode(entry)?);
+    put(Space::Ids, keys::message_id(process, entry.origin, &entry.message.id), encode(&known)?);
+    if entry.kind == EntryKind::Definition {
+        put(Space::Definitions, keys::slot(process, entry.slot), present());
+    }
+    Ok(())
+}
+
+/// The snapshots in files that `commit` no longer keeps.
+pub(super) fn dropped_files(commit: &Commit) -> impl Iterator<Item = &SnapshotRef> {
+    commit.records.iter().filter_map(|record| match record {
+        Record::DropSnapshot(snapshot) if snapshot.file => Some(snapshot),
+        _ => None,
+    })
+}
