@@ -12,3 +12,4 @@ pub mod process;
 pub mod supervise;
 pub mod device;
 pub mod store;
+pub mod actors;

@@ -1,0 +1,452 @@
+//! The actor that owns one process in memory.
+//!
+//! *Owns* the [`Core`] that decides, the device's [`Runner`] while it is at home, one timer.
+//! *Hears from* its registry (requests, `Evict`, `Shutdown`, `Farewell`), the store (`Claimed`, `Committed`), compute
+//! threads (`TurnReturned`).
+//! *Speaks to* its registry through recipients, the store, the pool, and whoever asked.
+//! *Limits*: the queue and the sizes of the process's definition, the bounds of the core; requests that wait are bounded
+//! where they enter the node.
+
+use std::sync::Arc;
+
+use actix::{
+    Actor, ActorContext, ActorFutureExt as _, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle, WrapFuture,
+};
+use tokio::time::Instant;
+use tracing::{debug, error, info, warn};
+
+use super::environment::Environment;
+use super::messages::{
+    Claimed, Committed, Evict, Farewell, Handle, Reply, Resolve, Shutdown, Squeeze, TurnReturned, WorkerDropped,
+    WorkerExited,
+};
+use crate::clock::Millis;
+use crate::device::{Interrupt, Lane, Runner};
+use crate::group::Incarnation;
+use crate::ids::{GroupName, MessageId, ProcessId, Slot};
+use crate::metrics::COUNTERS;
+use crate::process::worker::{
+    Answer, Core, Effect, Found, History, Note, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
+};
+use crate::process::{Claim, Definition, KnownId, Order, Origin, PageQuery, ProcessOrigin, RequestError, SnapshotRef};
+use crate::store::Store;
+
+/// Where a worker's upward events go.
+#[derive(Clone)]
+pub struct Parent {
+    /// Requests that came too late for it.
+    pub resolve: Recipient<Resolve>,
+    /// That it ended.
+    pub exited: Recipient<WorkerExited>,
+    /// That it was dropped.
+    pub dropped: Recipient<WorkerDropped>,
+    /// That memory is short.
+    pub squeeze: Recipient<Squeeze>,
+}
+
+/// Tells the registry when the worker is dropped, whatever the reason.
+struct Sentinel {
+    group: GroupName,
+    incarnation: Incarnation,
+    dropped: Recipient<WorkerDropped>,
+}
+
+impl Drop for Sentinel {
+    fn drop(&mut self) {
+        let (group, incarnation) = (self.group.clone(), self.incarnation);
+        self.dropped.do_send(WorkerDropped { group, incarnation, panicked: std::thread::panicking() });
+    }
+}
+
+/// The actor that owns one process in memory.
+pub struct ProcessWorker {
+    environment: Arc<Environment>,
+    process: ProcessId,
+    sentinel: Sentinel,
+    parent: Parent,
+    core: Core<Reply>,
+    runner: Option<Runner>,
+    interrupt: Interrupt,
+    memory: u64,
+    idle_since: Option<Instant>,
+    timer: Option<SpawnHandle>,
+}
+
+impl ProcessWorker {
+    /// A worker for `process`, registered as `incarnation`.
+    pub fn new(environment: Arc<Environment>, process: ProcessId, incarnation: Incarnation, parent: Parent) -> Self {
+        let group = GroupName::of_process(&process);
+        let core = Core::new(process.clone(), environment.options.clone());
+        let sentinel = Sentinel { group, incarnation, dropped: parent.dropped.clone() };
+        Self {
+            environment,
+            process,
+            sentinel,
+            parent,
+            core,
+            runner: None,
+            interrupt: Interrupt::default(),
+            memory: 0,
+            idle_since: None,
+            timer: None,
+        }
+    }
+
+    fn now(&self) -> Millis {
+        self.environment.clock.now_ms()
+    }
+}
+
+impl Actor for ProcessWorker {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        COUNTERS.workers_started.inc();
+        let address = ctx.address();
+        self.environment.store.claim(&self.process, move |claim| address.do_send(Claimed(claim)));
+    }
+}
+
+impl Drop for ProcessWorker {
+    fn drop(&mut self) {
+        self.environment.memory.change(self.memory, 0);
+        self.environment.store.release(&self.process, self.core.epoch());
+    }
+}
+
+impl Handler<Claimed> for ProcessWorker {
+    type Result = ();
+
+    fn handle(&mut self, Claimed(claim): Claimed, ctx: &mut Self::Context) {
+        let found = claim.and_then(|claim| self.look_around(claim));
+        let (now, history) = (self.now(), Past::of(self));
+        self.core.claimed(now, &history, found);
+        self.carry_out(ctx);
+    }
+}
+
+impl Handler<Handle> for ProcessWorker {
+    type Result = ();
+
+    fn handle(&mut self, Handle(request): Handle, ctx: &mut Self::Context) {
+        if let Request::Compute { slot, .. } = &request {
+            debug!(target: "group", event = "awaiting_compute", process = %self.process, group = %self.sentinel.group,
+                worker = %self.process, slot = slot.map(|slot| slot.0));
+        }
+        if request.starts_worker() {
+            self.idle_since = None;
+        }
+        let (now, history) = (self.now(), Past::of(self));
+        self.core.request(now, &history, request);
+        self.carry_out(ctx);
+        if self.core.is_gone() {
+            // Its name was not free yet, or this was on its way before it was.
+            for request in self.core.take_deferred() {
+                self.parent.resolve.do_send(Resolve { process: self.process.clone(), request });
+            }
+        }
+    }
+}
+
+impl Handler<Committed> for ProcessWorker {
+    type Result = ();
+
+    fn handle(&mut self, Committed(result): Committed, ctx: &mut Self::Context) {
+        self.core.committed(result);
+        self.carry_out(ctx);
+    }
+}
+
+impl Handler<TurnReturned> for ProcessWorker {
+    type Result = ();
+
+    fn handle(&mut self, TurnReturned { runner, done }: TurnReturned, ctx: &mut Self::Context) {
+        let memory = runner.as_ref().map_or(0, Runner::memory);
+        if self.environment.memory.change(self.memory, memory) {
+            self.parent.squeeze.do_send(Squeeze);
+        }
+        self.memory = memory;
+        self.runner = runner;
+        count(&done);
+        self.core.turn_done(done);
+        self.carry_out(ctx);
+    }
+}
+
+impl Handler<Evict> for ProcessWorker {
+    type Result = bool;
+
+    fn handle(&mut self, _: Evict, ctx: &mut Self::Context) -> bool {
+        self.core.stop(StopReason::Evicted);
+        self.carry_out(ctx);
+        self.core.is_leaving()
+    }
+}
+
+impl Handler<Shutdown> for ProcessWorker {
+    type Result = ();
+
+    fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
+        self.core.stop(StopReason::Shutdown);
+        self.carry_out(ctx);
+        self.give_up_later(ctx);
+    }
+}
+
+impl Handler<Farewell> for ProcessWorker {
+    type Result = ();
+
+    fn handle(&mut self, _: Farewell, ctx: &mut Self::Context) {
+        ctx.stop();
+    }
+}
+
+impl ProcessWorker {
+    /// Reads what the core must know besides the claim.
+    fn look_around(&self, claim: Claim) -> Result<Found, String> {
+        let mut found = Found {
+            claim,
+            definition: None,
+            wanted: None,
+            in_force: Slot::ZERO,
+            snapshots: Vec::new(),
+            is_retired: false,
+        };
+        let Some(head) = &found.claim.head else { return Ok(found) };
+        let store = &self.environment.store;
+        let text = |error: crate::store::ReadError| error.to_string();
+        let entry = store.entry(&self.process, head.definition).map_err(text)?;
+        let entry = entry.ok_or_else(|| format!("slot {} of {} is missing", head.definition, self.process))?;
+        let definition: Definition = serde_json::from_str(&entry.message.data)
+            .map_err(|error| format!("slot {} of {} holds no definition: {error}", head.definition, self.process))?;
+        found.wanted = Some(self.environment.resolve(&definition.specification));
+        found.definition = Some(definition);
+        found.snapshots = store.snapshots(&self.process).map_err(text)?;
+        if let Some(slot) = head.computed {
+            found.in_force =
+                store.computed(&self.process, slot).map_err(text)?.map_or(Slot::ZERO, |last| last.definition);
+        }
+        let is_configured = self.environment.configured.load().contains(&self.process);
+        found.is_retired = head.record.origin == ProcessOrigin::Config && !is_configured;
+        Ok(found)
+    }
+
+    /// Does what the core decided, until it has nothing more to say.
+    fn carry_out(&mut self, ctx: &mut Context<Self>) {
+        loop {
+            let effects = self.core.take_effects();
+            if effects.is_empty() {
+                break;
+            }
+            for effect in effects {
+                self.carry_out_one(effect, ctx);
+            }
+        }
+        self.watch_idleness(ctx);
+    }
+
+    fn carry_out_one(&mut self, effect: Effect<Reply>, ctx: &mut Context<Self>) {
+        match effect {
+            Effect::Commit(commit) => {
+                let address = ctx.address();
+                self.environment.store.commit(commit, move |result| address.do_send(Committed(result)));
+            }
+            Effect::Answer(reply, answer) => reply.send(answer),
+            Effect::AnswerStored(reply, slot) => reply.send(self.stored(slot)),
+            Effect::Turn(plan) => self.send_away(plan, ctx.address()),
+            Effect::Interrupt => {
+                self.interrupt.raise();
+                self.give_up_later(ctx);
+            }
+            Effect::WriteSnapshot(taken) => self.write_snapshot(taken, ctx),
+            Effect::RetryAfter(wait) => {
+                ctx.run_later(wait, |worker, ctx| {
+                    worker.core.retry();
+                    worker.carry_out(ctx);
+                });
+            }
+            Effect::Note(note) => self.log(note),
+            Effect::Gone(remains) => {
+                let (group, incarnation) = (self.sentinel.group.clone(), self.sentinel.incarnation);
+                // The next worker claims the process only after this.
+                self.environment.store.release(&self.process, self.core.epoch());
+                self.parent.exited.do_send(WorkerExited { group, incarnation, remains });
+            }
+        }
+    }
+
+    /// A worker that stops waits for its device and its snapshot so long.
+    fn give_up_later(&self, ctx: &mut Context<Self>) {
+        ctx.run_later(self.environment.give_up_after, |worker, ctx| {
+            worker.core.give_up();
+            worker.carry_out(ctx);
+        });
+    }
+
+    fn stored(&self, slot: Slot) -> Result<Answer, RequestError> {
+        match self.environment.store.computed(&self.process, slot) {
+            Ok(Some(computed)) => Ok(Answer::Outcome(Arc::new(computed))),
+            Ok(None) => Err(RequestError::Internal(format!("the outcome of slot {slot} is missing in the store"))),
+            Err(error) => Err(RequestError::Store(error.to_string())),
+        }
+    }
+
+    /// Hands the device over to a compute thread. Whatever happens there, something comes back.
+    fn send_away(&mut self, plan: TurnPlan, address: Addr<Self>) {
+        let environment = &self.environment;
+        let log = Arc::new(environment.store.clone());
+        let runner = self.runner.take().unwrap_or_else(|| {
+            Runner::new(self.process.clone(), environment.factory.clone(), log, self.interrupt.clone())
+        });
+        let lane = if plan.is_slow { Lane::Slow } else { Lane::Regular };
+        let turn = environment.pool.turn();
+        let courier = Courier { address: Some(address), cargo: Some(runner) };
+        let job = move |seat: &dyn crate::device::Seat| {
+            let mut courier = courier;
+            if let Some(mut runner) = courier.cargo.take() {
+                let done = runner.turn(plan, turn, seat);
+                courier.deliver(Some(runner), done);
+            }
+        };
+        environment.pool.submit(lane, Box::new(job));
+    }
+
+    fn write_snapshot(&self, taken: SnapshotTaken, ctx: &mut Context<Self>) {
+        let (store, process) = (self.environment.store.clone(), self.process.clone());
+        let (SnapshotRef { slot, definition, .. }, bytes) = (taken.reference.clone(), taken.bytes.clone());
+        let write =
+            tokio::task::spawn_blocking(move || store.place_snapshot(&process, slot, definition, bytes).map(drop));
+        let written = async move { write.await.unwrap_or_else(|error| Err(format!("writing ended early: {error}"))) };
+        ctx.spawn(written.into_actor(self).map(move |result, worker, ctx| {
+            worker.core.snapshot_written(&taken, result);
+            worker.carry_out(ctx);
+        }));
+    }
+
+    /// Arms the one timer by which an idle worker stops.
+    fn watch_idleness(&mut self, ctx: &mut Context<Self>) {
+        if !self.core.is_idle() {
+            self.idle_since = None;
+            return;
+        }
+        if self.idle_since.is_none() {
+            self.idle_since = Some(Instant::now());
+            debug!(target: "worker", event = "waiting_for_req", process = %self.process, group = %self.sentinel.group);
+        }
+        if self.timer.is_none() {
+            self.arm(self.environment.options.max_idle, ctx);
+        }
+    }
+
+    fn arm(&mut self, wait: std::time::Duration, ctx: &mut Context<Self>) {
+        let fired = |worker: &mut Self, ctx: &mut Context<Self>| {
+            worker.timer = None;
+            let Some(since) = worker.idle_since else { return };
+            let left = worker.environment.options.max_idle.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                worker.core.stop(StopReason::Idle);
+                worker.carry_out(ctx);
+            } else {
+                worker.arm(left, ctx);
+            }
+        };
+        self.timer = Some(ctx.run_later(wait, fired));
+    }
+
+    fn log(&self, note: Note) {
+        let (process, group) = (&self.process, &self.sentinel.group);
+        match note {
+            Note::WorkReceived { slot } => {
+                COUNTERS.messages_scheduled.inc();
+                info!(target: "worker", event = "work_received", %process, %group, slot = slot.0);
+            }
+            Note::DefinitionChanged { slot } => {
+                info!(target: "worker", event = "definition_changed", %process, %group, slot = slot.0);
+            }
+            Note::Halted { slot, error } => {
+                warn!(target: "worker", event = "halted", %process, %group, slot = slot.0, error);
+            }
+            Note::Resumed { slot, skipped } => {
+                info!(target: "worker", event = "resumed", %process, %group, slot = slot.0, skipped);
+            }
+            Note::Notified { slot, listeners } => {
+                debug!(target: "group", event = "finished_notifying", %process, %group, slot = slot.0, listeners);
+            }
+            Note::Fault { error } => {
+                COUNTERS.compute_faults.inc();
+                error!(target: "worker", event = "fault", %process, %group, error, "trying again");
+            }
+            Note::SnapshotStored { slot, size } => {
+                info!(target: "worker", event = "snapshotting", %process, %group, slot = slot.0, size);
+            }
+            Note::SnapshotFailed { error } => {
+                warn!(target: "worker", event = "snapshot_failed", %process, %group, error, "the log is the truth; going on");
+            }
+            Note::Stopping { reason } => {
+                let error = match &reason {
+                    StopReason::Store(error) => Some(error.as_str()),
+                    _ => None,
+                };
+                info!(target: "worker", event = "stopping", %process, %group, reason = reason.as_str(), error);
+            }
+            Note::History { error } => {
+                warn!(target: "worker", event = "history_unread", %process, %group, error, "old ids are kept for now");
+            }
+        }
+    }
+}
+
+fn count(done: &TurnDone) {
+    COUNTERS.slots_computed.inc_by(done.computed.len() as u64);
+    let failed = done.computed.iter().filter(|one| one.outcome.error.is_some()).count();
+    COUNTERS.slots_failed.inc_by(failed as u64);
+}
+
+/// Brings the device home, or the news of its loss.
+struct Courier {
+    address: Option<Addr<ProcessWorker>>,
+    cargo: Option<Runner>,
+}
+
+impl Courier {
+    fn deliver(mut self, runner: Option<Runner>, done: TurnDone) {
+        if let Some(address) = self.address.take() {
+            address.do_send(TurnReturned { runner, done });
+        }
+    }
+}
+
+impl Drop for Courier {
+    fn drop(&mut self) {
+        if let Some(address) = self.address.take() {
+            let fault = Some("the compute thread dropped the device".to_owned());
+            let done = TurnDone { is_lost: true, fault, ..TurnDone::default() };
+            address.do_send(TurnReturned { runner: None, done });
+        }
+    }
+}
+
+/// The log's past, as the core may ask for it.
+struct Past {
+    store: Store,
+    process: ProcessId,
+}
+
+impl Past {
+    fn of(worker: &ProcessWorker) -> Self {
+        Self { store: worker.environment.store.clone(), process: worker.process.clone() }
+    }
+}
+
+impl History for Past {
+    fn known_id(&self, origin: Origin, id: &MessageId) -> Result<Option<KnownId>, String> {
+        self.store.known_id(&self.process, origin, id).map_err(|error| error.to_string())
+    }
+
+    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<(Slot, Origin, MessageId, Millis)>, String> {
+        let query = PageQuery { first, last: Slot(u64::MAX), limit, bytes: 1 << 20, order: Order::Ascending };
+        let page = self.store.entries(&self.process, &query).map_err(|error| error.to_string())?;
+        let ids = page.items.into_iter();
+        Ok(ids.map(|entry| (entry.slot, entry.origin, entry.message.id, entry.message.timestamp)).collect())
+    }
+}

@@ -1,0 +1,65 @@
+//! Takes up what waits in logs: after a start, and whenever the store is back after a failure.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tracing::{info, warn};
+
+use super::hub::Hub;
+use super::readiness::Readiness;
+
+/// So many workers are started at a time.
+const AT_A_TIME: usize = 64;
+/// How often the store is looked at for having been away.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// Starts a worker for every process that has slots to compute, a bounded number at a time; then does so again whenever the
+/// store has been away. Ends with the node.
+pub async fn take_up_pending(hub: Hub, readiness: Arc<Readiness>) {
+    loop {
+        let failures = hub.environment().store.failures();
+        if let Some(taken) = take_up(&hub).await {
+            if taken > 0 {
+                info!(target: "node", event = "pending_taken_up", processes = taken);
+            }
+            readiness.taken_up();
+            wait_for_return(&hub, failures).await;
+        } else {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+}
+
+/// Returns when the store takes writes after it took none, be it for a moment. `failures` is how often it had failed before.
+async fn wait_for_return(hub: &Hub, failures: u64) {
+    let store = &hub.environment().store;
+    while store.failures() == failures {
+        tokio::time::sleep(LOOK).await;
+    }
+    while store.is_healthy().is_err() {
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// How many processes were taken up; `None`: the store could not be read, try again.
+async fn take_up(hub: &Hub) -> Option<usize> {
+    let (mut after, mut taken) = (None, 0);
+    loop {
+        let pending = match hub.pending_page(after.clone(), AT_A_TIME).await {
+            Ok(pending) => pending,
+            Err(error) => {
+                warn!(target: "node", event = "pending_unread", %error, "trying again");
+                return None;
+            }
+        };
+        let Some(last) = pending.last() else { return Some(taken) };
+        after = Some(last.clone());
+        taken += pending.len();
+        for result in join_all(pending.iter().map(|process| hub.wake(process))).await {
+            if let Err(error) = result {
+                warn!(target: "node", event = "pending_left", %error, "it is taken up with the next request for it");
+            }
+        }
+    }
+}
