@@ -13,3 +13,4 @@ pub mod supervise;
 pub mod device;
 pub mod store;
 pub mod actors;
+pub mod http;

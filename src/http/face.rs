@@ -1,0 +1,95 @@
+//! What every route shares.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+use super::error::ApiError;
+use crate::actors::{Hub, Readiness};
+use crate::config::units::format_duration;
+use crate::config::{HttpConfig, NamedToken};
+use crate::process::RequestError;
+
+/// What every route shares.
+pub struct Face {
+    /// The way to the processes.
+    pub hub: Hub,
+    /// Whether the node is ready.
+    pub readiness: Arc<Readiness>,
+    /// Who may ask; empty: anyone.
+    pub tokens: Vec<NamedToken>,
+    /// Further names of the node.
+    pub hosts: Vec<String>,
+    /// How long a request may take.
+    pub request_timeout: Duration,
+    /// The longest body, in bytes.
+    pub max_body: usize,
+    /// Whether `/now` is answered from the newest stored outcome.
+    pub now_from_cache: bool,
+    max_waiting: usize,
+    waiting: Semaphore,
+}
+
+/// A body that is too long is still read up to so many times its limit, so that the client comes to hear the answer.
+const DRAIN_FACTOR: usize = 16;
+
+impl Face {
+    /// The face of a node.
+    pub fn new(hub: Hub, readiness: Arc<Readiness>, config: &HttpConfig, now_from_cache: bool) -> Self {
+        Self {
+            hub,
+            readiness,
+            tokens: config.tokens.clone(),
+            hosts: config.hosts.clone(),
+            request_timeout: config.request_timeout,
+            max_body: usize::try_from(config.max_body).unwrap_or(usize::MAX),
+            now_from_cache,
+            max_waiting: config.max_waiting,
+            waiting: Semaphore::new(config.max_waiting.min(Semaphore::MAX_PERMITS)),
+        }
+    }
+
+    fn enter(&self) -> Result<SemaphorePermit<'_>, RequestError> {
+        self.waiting.try_acquire().map_err(|_| RequestError::Overloaded {
+            key: "max_waiting",
+            what: format!("{} requests wait already", self.max_waiting),
+        })
+    }
+
+    /// Awaits `work` as one of the requests that may wait, for as long as a request may take.
+    pub async fn bounded<T>(&self, work: impl Future<Output = Result<T, RequestError>>) -> Result<T, ApiError> {
+        let _place = self.enter()?;
+        match tokio::time::timeout(self.request_timeout, work).await {
+            Ok(result) => Ok(result?),
+            Err(_) => {
+                let waited = format_duration(self.request_timeout);
+                Err(RequestError::Deadline(waited).into())
+            }
+        }
+    }
+
+    /// Reads a request's body, which must not be longer than `max_body`.
+    pub async fn body(&self, mut payload: actix_web::web::Payload) -> Result<Bytes, ApiError> {
+        let (mut body, mut size) = (BytesMut::new(), 0usize);
+        while let Some(chunk) = payload.next().await {
+            let chunk = chunk.map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}")))?;
+            size = size.saturating_add(chunk.len());
+            if size <= self.max_body {
+                body.extend_from_slice(&chunk);
+            } else if size > self.max_body.saturating_mul(DRAIN_FACTOR) {
+                break;
+            } else {
+                body = BytesMut::new();
+            }
+        }
+        if size > self.max_body {
+            let (size, most) = (size as u64, self.max_body as u64);
+            return Err(RequestError::TooLarge { key: "max_body", size, most }.into());
+        }
+        Ok(body.freeze())
+    }
+}

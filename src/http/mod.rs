@@ -1,0 +1,14 @@
+//! The HTTP face: wire types, routes, refusals. It knows the hub and no store.
+
+mod error;
+mod face;
+mod guard;
+mod health;
+mod processes;
+mod query;
+mod server;
+mod wire;
+
+pub use error::ApiError;
+pub use face::Face;
+pub use server::{app, serve};

@@ -1,0 +1,219 @@
+//! The calls under `/processes`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::http::header::ContentType;
+use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, resource, to};
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde_json::json;
+
+use super::error::ApiError;
+use super::face::Face;
+use super::guard::Caller;
+use super::query::Query;
+use super::wire::{ComputedOut, MessageIn, Object, PageOut, ProcessIn, ProcessOut, ScheduledOut, read_json};
+use crate::ids::{BlobHash, ProcessId};
+use crate::process::worker::Define;
+use crate::process::{Computed, DeviceKind, ProcessOrigin, RequestError, Specification};
+
+type Answer = Result<HttpResponse, ApiError>;
+
+/// The calls under `/processes`.
+pub fn routes(config: &mut ServiceConfig) {
+    let at = |path: &str| resource(format!("/processes{path}")).default_service(to(no_such_method));
+    config
+        .service(at("").route(get().to(list)).route(post().to(create)))
+        .service(at("/{id}").route(get().to(show)))
+        .service(at("/{id}/schedule").route(get().to(log)).route(post().to(schedule)))
+        .service(at("/{id}/compute").route(get().to(compute)))
+        .service(at("/{id}/now").route(get().to(now)))
+        .service(at("/{id}/results").route(get().to(results)))
+        .service(at("/{id}/state").route(get().to(state)))
+        .service(at("/{id}/dry-run").route(post().to(dry_run)))
+        .service(at("/{id}/snapshot").route(post().to(snapshot)))
+        .service(at("/{id}/worker").route(delete().to(stop_worker)))
+        .service(at("/{id}/resume").route(post().to(resume)));
+}
+
+/// What a path says to a method that it does not know.
+pub async fn no_such_method(request: HttpRequest) -> Answer {
+    Err(ApiError::no_such_method(request.method().as_str(), request.path()))
+}
+
+fn query(request: &HttpRequest) -> Result<Query, ApiError> {
+    Query::read(request.query_string())
+}
+
+fn process(id: &Path<String>) -> Result<ProcessId, ApiError> {
+    Ok(ProcessId::parse(id)?)
+}
+
+async fn create(face: Data<Face>, caller: Caller, body: Payload) -> Answer {
+    let body = face.body(body).await?;
+    let wanted: ProcessIn = read_json(&body, "a process")?;
+    let id = match &wanted.id {
+        Some(id) => ProcessId::parse(id)?,
+        None => ProcessId::random(face.hub.environment().clock.now_ms()),
+    };
+    let define = define(&face, wanted, &caller).await?;
+    let created = face.bounded(face.hub.define(&id, define)).await?;
+    let body = json!({ "id": id, "slot": 0 });
+    Ok(if created { HttpResponse::Created().json(body) } else { HttpResponse::Ok().json(body) })
+}
+
+/// What the client wants the process to be, if it may.
+async fn define(face: &Face, wanted: ProcessIn, caller: &Caller) -> Result<Define, ApiError> {
+    if DeviceKind::OPERATOR_ONLY.contains(&wanted.device.as_str()) {
+        return Err(RequestError::DeviceNotAllowed(wanted.device).into());
+    }
+    let Some(device) = DeviceKind::parse(&wanted.device) else {
+        let known = DeviceKind::NAMES.join(", ");
+        return Err(ApiError::bad_request(format!("device: found {:?}, expected one of {known}", wanted.device)));
+    };
+    if wanted.module.is_some() {
+        return Err(ApiError::bad_request(format!("device {device} takes `source`, not `module`")));
+    }
+    let Some(source) = wanted.source else {
+        return Err(ApiError::bad_request(format!("device {device} needs its code as `source`")));
+    };
+    let source: Arc<[u8]> = source.into_bytes().into();
+    let environment = face.hub.environment().clone();
+    let checked = source.clone();
+    let check = web::block(move || environment.factory.check(&device, &checked)).await;
+    check
+        .map_err(|_| RequestError::Internal("the node is stopping".to_owned()))?
+        .map_err(|error| ApiError::bad_request(format!("source: {error}")))?;
+    let specification = Specification {
+        device,
+        source: BlobHash::of(&source),
+        tags: wanted.tags.unwrap_or_default().0,
+        limits: wanted.limits.map(|Object(limits)| limits).unwrap_or_default().read()?,
+        error_strategy: None,
+    };
+    let definition = face.hub.environment().resolve(&specification);
+    Ok(Define { origin: ProcessOrigin::Api, definition, source, from: caller.0.clone() })
+}
+
+async fn list(face: Data<Face>, request: HttpRequest) -> Answer {
+    let query = query(&request)?;
+    let (after, limit) = (query.after_process()?, query.limit()?);
+    let page = face.bounded(face.hub.processes_page(after, limit)).await?;
+    let rows = page.items.into_iter().map(|(id, status)| (id.to_string(), ProcessOut::new(id, status)));
+    Ok(HttpResponse::Ok().json(PageOut::new(rows, page.more)))
+}
+
+async fn show(face: Data<Face>, id: Path<String>) -> Answer {
+    let process = process(&id)?;
+    let status = face.bounded(face.hub.status(&process)).await?;
+    Ok(HttpResponse::Ok().json(ProcessOut::new(process, status)))
+}
+
+async fn schedule(face: Data<Face>, caller: Caller, id: Path<String>, request: HttpRequest, body: Payload) -> Answer {
+    let process = process(&id)?;
+    let wait = query(&request)?.wait()?.unwrap_or(Duration::ZERO);
+    let body = face.body(body).await?;
+    let now = face.hub.environment().clock.now_ms();
+    let draft = MessageIn::read(&body)?.into_draft(&process, &caller.0, now)?;
+    let message = draft.id.clone();
+    if wait.is_zero() {
+        let slot = face.bounded(face.hub.schedule(&process, draft)).await?;
+        let body = ScheduledOut { id: &message, process: &process, slot, outcome: None };
+        return Ok(HttpResponse::Accepted().json(body));
+    }
+    // A wait is no longer than a request may take.
+    let wait = wait.min(face.request_timeout.mul_f32(0.9));
+    let awaiting = face.bounded(face.hub.schedule_and_wait(&process, draft, wait)).await?;
+    let outcome = awaiting.outcome.as_ref().map(|computed| &computed.outcome);
+    let body = ScheduledOut { id: &message, process: &process, slot: awaiting.slot, outcome };
+    Ok(match outcome {
+        Some(_) => HttpResponse::Ok().json(body),
+        None => HttpResponse::Accepted().json(body),
+    })
+}
+
+async fn log(face: Data<Face>, id: Path<String>, request: HttpRequest) -> Answer {
+    let process = process(&id)?;
+    let Some(query) = query(&request)?.page()? else { return empty_page(&face, &process).await };
+    let page = face.bounded(face.hub.schedule_page(&process, query)).await?;
+    let rows = page.items.iter().map(|entry| (entry.slot.to_string(), entry.shown()));
+    Ok(HttpResponse::Ok().json(PageOut::new(rows, page.more)))
+}
+
+async fn results(face: Data<Face>, id: Path<String>, request: HttpRequest) -> Answer {
+    let process = process(&id)?;
+    let Some(query) = query(&request)?.page()? else { return empty_page(&face, &process).await };
+    let page = face.bounded(face.hub.results_page(&process, query)).await?;
+    let rows = page.items.iter().map(|computed| (computed.slot.to_string(), computed.shown()));
+    Ok(HttpResponse::Ok().json(PageOut::new(rows, page.more)))
+}
+
+async fn empty_page(face: &Face, process: &ProcessId) -> Answer {
+    face.bounded(face.hub.must_exist(process)).await?;
+    Ok(HttpResponse::Ok().json(PageOut::<()>::new([], false)))
+}
+
+fn computed(process: &ProcessId, computed: &Computed) -> HttpResponse {
+    HttpResponse::Ok().json(ComputedOut { process, slot: computed.slot, outcome: &computed.outcome })
+}
+
+async fn compute(face: Data<Face>, id: Path<String>, request: HttpRequest) -> Answer {
+    let process = process(&id)?;
+    let slot = query(&request)?.slot()?;
+    let outcome = async {
+        if let Some(slot) = slot
+            && let Some(stored) = face.hub.stored_outcome(&process, slot).await?
+        {
+            return Ok(Arc::new(stored));
+        }
+        face.hub.compute(&process, slot).await
+    };
+    Ok(computed(&process, &*face.bounded(outcome).await?))
+}
+
+async fn now(face: Data<Face>, id: Path<String>) -> Answer {
+    let process = process(&id)?;
+    let outcome = async {
+        if face.now_from_cache
+            && let Some(stored) = face.hub.newest_outcome(&process).await?
+        {
+            return Ok(Arc::new(stored));
+        }
+        face.hub.compute(&process, None).await
+    };
+    Ok(computed(&process, &*face.bounded(outcome).await?))
+}
+
+async fn state(face: Data<Face>, id: Path<String>) -> Answer {
+    let process = process(&id)?;
+    let text = face.bounded(face.hub.state(&process)).await?;
+    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text.as_bytes().to_vec()))
+}
+
+async fn dry_run(face: Data<Face>, caller: Caller, id: Path<String>, body: Payload) -> Answer {
+    let process = process(&id)?;
+    let body = face.body(body).await?;
+    let now = face.hub.environment().clock.now_ms();
+    let draft = MessageIn::read(&body)?.into_draft(&process, &caller.0, now)?;
+    let (slot, outcome) = face.bounded(face.hub.dry_run(&process, draft)).await?;
+    Ok(HttpResponse::Ok().json(ComputedOut { process: &process, slot, outcome: &outcome }))
+}
+
+async fn snapshot(face: Data<Face>, id: Path<String>) -> Answer {
+    let process = process(&id)?;
+    let slot = face.bounded(face.hub.snapshot(&process)).await?;
+    Ok(HttpResponse::Ok().json(json!({ "process": process, "slot": slot })))
+}
+
+async fn stop_worker(face: Data<Face>, id: Path<String>) -> Answer {
+    let process = process(&id)?;
+    face.bounded(face.hub.stop_worker(&process)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+async fn resume(face: Data<Face>, id: Path<String>, request: HttpRequest) -> Answer {
+    let process = process(&id)?;
+    let skip = query(&request)?.skip()?;
+    let slot = face.bounded(face.hub.resume(&process, skip)).await?;
+    Ok(HttpResponse::Ok().json(json!({ "process": process, "slot": slot })))
+}

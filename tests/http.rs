@@ -1,0 +1,26 @@
+//! The HTTP face in process: the whole contract of `/processes`, `/livez` and `/readyz`, over a store in memory.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets what it does not expect ends there")]
+
+#[path = "http/access.rs"]
+mod access;
+#[path = "http/bad_input.rs"]
+mod bad_input;
+#[path = "http/bounds.rs"]
+mod bounds;
+#[path = "http/creating.rs"]
+mod creating;
+#[path = "http/ids.rs"]
+mod ids;
+#[path = "http/listened.rs"]
+mod listened;
+#[path = "http/pages.rs"]
+mod pages;
+#[path = "http/random.rs"]
+mod random;
+#[path = "http/rig.rs"]
+mod rig;
+#[path = "http/shapes.rs"]
+mod shapes;
+#[path = "http/sockets.rs"]
+mod sockets;

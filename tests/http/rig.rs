@@ -1,0 +1,209 @@
+//! A node whose HTTP face is called directly, without sockets.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::Actor;
+use actix_web::HttpResponse;
+use actix_web::body::to_bytes;
+use actix_web::http::header::HeaderMap;
+use actix_web::test::{TestRequest, init_service};
+use actix_web::web::Data;
+use bytes::Bytes;
+use mainstay::actors::{Environment, GroupRegistry, Hub, MemoryLedger, Readiness};
+use mainstay::clock::Clock;
+use mainstay::config::{Config, Origin, parse};
+use mainstay::device::fake::Fakes;
+use mainstay::device::lua::LuaFactory;
+use mainstay::device::{ComputePool, DeviceFactory, PoolOptions};
+use mainstay::http::{Face, app};
+use mainstay::ids::ProcessId;
+use mainstay::process::Defaults;
+use mainstay::process::worker::WorkerOptions;
+use mainstay::store::faulty::{Faults, Faulty};
+use mainstay::store::{Memory, Store, StoreOptions};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// What is awaited from other threads comes within this time, by a wide margin.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The counter that is shipped.
+pub const COUNTER: &str = include_str!("../../config/processes/counter.lua");
+
+type Calling = Pin<Box<dyn Future<Output = Answer>>>;
+
+/// A node behind its HTTP face.
+pub struct Node {
+    pub hub: Hub,
+    pub face: Data<Face>,
+    pub readiness: Arc<Readiness>,
+    pub fakes: Fakes,
+    pub faults: Faults,
+    pub config: Config,
+    call: Rc<dyn Fn(TestRequest) -> Calling>,
+    _folder: TempDir,
+}
+
+/// What came back.
+#[derive(Clone, Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as text.
+    #[track_caller]
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    /// The body as JSON, which came with this status.
+    #[track_caller]
+    pub fn json(&self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text());
+        assert_eq!(self.headers.get("content-type").unwrap(), "application/json");
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The message of a refusal, which has this status and code and is of the one shape that refusals have.
+    #[track_caller]
+    pub fn refusal(&self, status: u16, code: &str) -> String {
+        let body = self.json(status);
+        let message = body["error"]["message"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(body, json!({ "error": { "code": code, "message": message } }));
+        assert!(!message.is_empty());
+        message
+    }
+}
+
+/// Runs `test` on a node with this configuration, whose processes run on Lua.
+pub fn lua<T: Future<Output = ()>>(config: &str, test: impl FnOnce(Rc<Node>) -> T) {
+    run(config, |_| Arc::new(LuaFactory), test);
+}
+
+/// Runs `test` on a node with this configuration, whose processes do what they are told.
+pub fn fake<T: Future<Output = ()>>(config: &str, test: impl FnOnce(Rc<Node>) -> T) {
+    run(config, |fakes| Arc::new(fakes.clone()), test);
+}
+
+fn run<T: Future<Output = ()>>(
+    config: &str,
+    factory: impl FnOnce(&Fakes) -> Arc<dyn DeviceFactory>,
+    test: impl FnOnce(Rc<Node>) -> T,
+) {
+    let origin = Origin::File("test.toml".into());
+    let config = parse(config, &origin, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
+    let fakes = Fakes::default();
+    let factory = factory(&fakes);
+    actix::System::new().block_on(async move {
+        let node = Rc::new(Node::start(config, fakes, factory).await);
+        test(node.clone()).await;
+        // Whatever hangs at the gate may end.
+        node.fakes.let_go();
+        node.hub.shutdown().await;
+        node.hub.environment().pool.stop();
+    });
+}
+
+fn environment(config: &Config, store: Store, factory: Arc<dyn DeviceFactory>) -> Environment {
+    let workers = &config.workers;
+    let pool = PoolOptions { threads: 2, threads_max: workers.compute_threads_max, turn: workers.compute_turn };
+    Environment {
+        store,
+        pool: ComputePool::start(pool).unwrap(),
+        factory,
+        clock: Clock::system(),
+        options: WorkerOptions {
+            process_workers: workers.process_workers,
+            max_idle: workers.process_worker_max_idle,
+            cache_frequency: workers.process_cache_frequency,
+            async_cache: workers.process_async_cache,
+            snapshots_kept: config.store.snapshots_kept,
+            id_retention: config.limits.id_retention,
+        },
+        defaults: Defaults { limits: config.limits.process.clone(), error_strategy: workers.error_strategy },
+        configured: arc_swap::ArcSwap::default(),
+        memory: MemoryLedger::new(workers.total_memory),
+        workers_max: workers.workers_max,
+        give_up_after: Duration::from_millis(50),
+    }
+}
+
+impl Node {
+    async fn start(config: Config, fakes: Fakes, factory: Arc<dyn DeviceFactory>) -> Self {
+        let faults = Faults::default();
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Arc::new(Faulty::new(Arc::new(Memory::default()), faults.clone()));
+        let data_dir = folder.path().to_owned();
+        let store = Store::open(StoreOptions { data_dir, disk_reserve: 0, engine }).unwrap();
+        let environment = Arc::new(environment(&config, store, factory));
+        let registry = GroupRegistry::new(environment.clone()).start();
+        let limits = (config.workers.resolve_attempts, config.limits.max_processes);
+        let hub = Hub::new(vec![registry], environment, limits.0, limits.1);
+        let readiness = Arc::new(Readiness::default());
+        let now_from_cache = config.workers.process_now_from_cache;
+        let face = Data::new(Face::new(hub.clone(), readiness.clone(), &config.http, now_from_cache));
+        let service = Rc::new(init_service(app(face.clone())).await);
+        let call = move |request: TestRequest| -> Calling {
+            let service = service.clone();
+            Box::pin(async move {
+                let answered = actix_web::dev::Service::call(&*service, request.to_request()).await;
+                let response = match answered {
+                    Ok(answered) => answered.into_parts().1.map_into_boxed_body(),
+                    Err(error) => HttpResponse::from_error(error),
+                };
+                let (head, body) = response.into_parts();
+                let status = head.status().as_u16();
+                let body = to_bytes(body).await.unwrap_or_else(|error| panic!("the body: {error}"));
+                Answer { status, headers: head.headers().clone(), body }
+            })
+        };
+        Self { hub, face, readiness, fakes, faults, config, call: Rc::new(call), _folder: folder }
+    }
+
+    pub async fn send(&self, request: TestRequest) -> Answer {
+        (self.call)(request).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send(TestRequest::get().uri(path)).await
+    }
+
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(TestRequest::delete().uri(path)).await
+    }
+
+    /// Posts `body` as it is.
+    pub async fn post(&self, path: &str, body: impl Into<Bytes>) -> Answer {
+        self.send(TestRequest::post().uri(path).set_payload(body.into())).await
+    }
+
+    /// Creates a process with this source.
+    pub async fn create(&self, id: &str, source: &str) -> ProcessId {
+        let body = json!({ "id": id, "device": "lua", "source": source });
+        self.post("/processes", body.to_string()).await.json(201);
+        let process = ProcessId::parse(id).unwrap();
+        self.get(&format!("/processes/{id}/compute?slot=0")).await.json(200);
+        // An outcome may be told before the store has it.
+        self.hub.settle(&process).await.unwrap();
+        process
+    }
+
+    /// Starts a call and lets the test go on.
+    pub fn start_get(self: &Rc<Self>, path: &str) -> actix_rt::task::JoinHandle<Answer> {
+        let (node, path) = (self.clone(), path.to_owned());
+        actix_rt::spawn(async move { node.get(&path).await })
+    }
+
+    /// Returns once so many calls stand at the gate.
+    pub async fn held(&self, calls: usize) {
+        let fakes = self.fakes.clone();
+        assert!(tokio::task::spawn_blocking(move || fakes.wait_until_held(calls, PATIENCE)).await.unwrap());
+    }
+}
