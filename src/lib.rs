@@ -2,15 +2,17 @@
 //!
 //! The modules stand on floors; each uses its own floor and those below it. `ARCHITECTURE.md` draws the house.
 
+pub mod actors;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod device;
+pub mod group;
+pub mod http;
 pub mod ids;
 pub mod logging;
 pub mod metrics;
-pub mod group;
+pub mod node;
 pub mod process;
-pub mod supervise;
-pub mod device;
 pub mod store;
-pub mod actors;
-pub mod http;
+pub mod supervise;

@@ -1,0 +1,63 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Hosts long-lived, message-driven processes with a durable log each.
+#[derive(Debug, Parser)]
+#[command(version, args_conflicts_with_subcommands = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    run: ConfigArgs,
+}
+
+/// What is to be done.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Runs the node. This is what happens without a command, too.
+    Run(ConfigArgs),
+    /// Looks whether the configuration is good, and lists what isn't. Starts nothing.
+    Check(ConfigArgs),
+}
+
+/// Which configuration.
+#[derive(Clone, Debug, Default, Args)]
+pub struct ConfigArgs {
+    /// The configuration file. Without it ./config/mainstay.toml is taken if it is there, else the copy in the program.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+}
+
+impl Cli {
+    /// What is to be done.
+    pub fn command(self) -> Command {
+        self.command.unwrap_or(Command::Run(self.run))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(arguments: &[&str]) -> Option<(bool, Option<PathBuf>)> {
+        let cli = Cli::try_parse_from(std::iter::once("mainstay").chain(arguments.iter().copied())).ok()?;
+        Some(match cli.command() {
+            Command::Run(args) => (true, args.config),
+            Command::Check(args) => (false, args.config),
+        })
+    }
+
+    #[test]
+    fn running_is_what_happens_without_a_command() {
+        let file = Some(PathBuf::from("f.toml"));
+        assert_eq!(parsed(&[]), Some((true, None)));
+        assert_eq!(parsed(&["--config", "f.toml"]), Some((true, file.clone())));
+        assert_eq!(parsed(&["run", "--config", "f.toml"]), Some((true, file.clone())));
+        assert_eq!(parsed(&["check", "--config", "f.toml"]), Some((false, file)));
+        assert_eq!(parsed(&["fly"]), None);
+        assert_eq!(parsed(&["run", "--speed", "9"]), None);
+    }
+}

@@ -1,0 +1,54 @@
+//! The program: arguments in, exit code out.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use clap::error::ErrorKind;
+use mainstay::cli::{Cli, Command};
+use mainstay::config::{Config, load};
+use mainstay::device::lua::LuaFactory;
+use mainstay::logging::Logging;
+use mainstay::node::{self, NodeError};
+
+/// The exit code for arguments that make no sense.
+const USAGE: u8 = 64;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let is_wanted = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
+            // Nobody may be reading, which changes nothing.
+            let _ = error.print();
+            return if is_wanted { ExitCode::SUCCESS } else { ExitCode::from(USAGE) };
+        }
+    };
+    let done = match cli.command() {
+        Command::Run(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(run),
+        Command::Check(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(|config| check(&config)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&error.to_string());
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn run(config: Config) -> Result<(), NodeError> {
+    let logging = Logging::start(&config.log).map_err(|error| NodeError::Setup(error.to_string()))?;
+    actix_rt::System::new().block_on(node::run(config, &logging))
+}
+
+fn check(config: &Config) -> Result<(), NodeError> {
+    node::check_sources(config, &LuaFactory)?;
+    say(&format!("{}: good", config.origin));
+    Ok(())
+}
+
+/// Standard output belongs to the log; what is said to the person at the terminal goes to standard error.
+#[expect(clippy::print_stderr, reason = "this is the place")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

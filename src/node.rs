@@ -1,0 +1,237 @@
+//! The composition root: what is started in which order, and stopped in which.
+//!
+//! Start: store, compute threads, registries (an arbiter each), configured processes, HTTP, then the work that waited.
+//! Stop: HTTP (requests that run may end), workers, arbiters, store.
+
+mod definitions;
+mod files;
+mod reload;
+mod signals;
+mod watchdog;
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix::{Actor, Arbiter};
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use tokio::task::JoinHandle;
+use tracing::{error, info, warn};
+
+pub use definitions::check_sources;
+use signals::{Signal, Signals};
+
+use crate::actors::{Environment, GroupRegistry, Hub, MemoryLedger, Readiness, take_up_pending};
+use crate::clock::Clock;
+use crate::config::{Config, ConfigError, HttpConfig};
+use crate::device::lua::LuaFactory;
+use crate::device::{ComputePool, DeviceFactory, PoolOptions};
+use crate::http::{Face, serve};
+use crate::logging::Logging;
+use crate::process::Defaults;
+use crate::process::worker::WorkerOptions;
+use crate::store::{Fjall, OpenError, Store, StoreOptions};
+
+/// After the grace, what still runs has so long to be interrupted and stored.
+const INTERRUPT_TIME: Duration = Duration::from_secs(5);
+/// After that, answers have so long to leave. The server looks once a second whether they have.
+const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// A device that is interrupted and doesn't come back is given up after this time.
+const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
+
+/// Why the node does not start, or ends with an error.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration is bad.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The configuration does not fit what is stored, or the machine.
+    #[error("{0}")]
+    Setup(String),
+    /// The store does not open or does not close.
+    #[error("{0}")]
+    Store(String),
+    /// Anything else.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<OpenError> for NodeError {
+    fn from(error: OpenError) -> Self {
+        Self::Store(error.to_string())
+    }
+}
+
+impl NodeError {
+    /// The exit code of the contract.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Config(_) | Self::Setup(_) => 78,
+            Self::Store(_) => 74,
+            Self::Internal(_) => 70,
+        }
+    }
+}
+
+/// A running node.
+pub struct Node {
+    hub: Hub,
+    address: SocketAddr,
+    store: Store,
+    arbiters: Vec<Arbiter>,
+    readiness: Arc<Readiness>,
+    server: ServerHandle,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Runs a node until a signal stops it.
+pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
+    let mut signals = Signals::listen().map_err(|error| NodeError::Internal(format!("signals: {error}")))?;
+    let node = Node::start(&config).await?;
+    notify(&[sd_notify::NotifyState::Ready]);
+    let mut reloader = reload::Reloader::new(config.clone());
+    loop {
+        match signals.next().await {
+            Signal::Stop(name) => {
+                info!(target: "node", event = "stopping", reason = name);
+                break;
+            }
+            Signal::Reload => reloader.reload(&node.hub, logging).await,
+        }
+    }
+    notify(&[sd_notify::NotifyState::Stopping]);
+    node.stop(config.node.shutdown_grace).await
+}
+
+impl Node {
+    /// Starts a node. Must be called within an actix system.
+    pub async fn start(config: &Config) -> Result<Self, NodeError> {
+        let factory: Arc<dyn DeviceFactory> = Arc::new(LuaFactory);
+        check_sources(config, factory.as_ref())?;
+        let max_connections = files::make_room(config.http.max_connections);
+        let store = Store::open(StoreOptions {
+            data_dir: config.node.data_dir.clone(),
+            disk_reserve: config.store.disk_reserve,
+            engine: Arc::new(Fjall),
+        })?;
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let environment = Arc::new(environment(config, store.clone(), factory, cores)?);
+        let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
+        let registries = arbiters.iter().map(|arbiter| {
+            let environment = environment.clone();
+            GroupRegistry::start_in_arbiter(&arbiter.handle(), move |_| GroupRegistry::new(environment))
+        });
+        let limits = (config.workers.resolve_attempts, config.limits.max_processes);
+        let hub = Hub::new(registries.collect(), environment, limits.0, limits.1);
+        definitions::define_all(&hub, config).await?;
+
+        let readiness = Arc::new(Readiness::default());
+        let face = Face::new(hub.clone(), readiness.clone(), &config.http, config.workers.process_now_from_cache);
+        let longest_stop = config.node.shutdown_grace + INTERRUPT_TIME + ANSWER_TIME;
+        let http = HttpConfig { max_connections, ..config.http.clone() };
+        let (server, address) = serve(Data::new(face), &http, cores, longest_stop)
+            .map_err(|error| NodeError::Setup(format!("http.listen: {}: {error}", config.http.listen)))?;
+        let handle = server.handle();
+        let tasks = vec![
+            tokio::spawn(async move {
+                if let Err(error) = server.await {
+                    error!(target: "http", event = "server_failed", %error);
+                }
+            }),
+            tokio::spawn(take_up_pending(hub.clone(), readiness.clone())),
+            tokio::spawn(watchdog::feed(hub.clone())),
+        ];
+        info!(target: "http", event = "listening", addr = %address, name = config.node.name,
+            data_dir = %config.node.data_dir.display(), config = %config.origin);
+        Ok(Self { hub, address, store, arbiters, readiness, server: handle, tasks })
+    }
+
+    /// The way to its processes.
+    pub fn hub(&self) -> &Hub {
+        &self.hub
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Stops it: requests that run have `grace` to end, workers store what is worth it, the store is closed.
+    pub async fn stop(self, grace: Duration) -> Result<(), NodeError> {
+        self.readiness.stopping();
+        let mut drained = std::pin::pin!(self.server.stop(true));
+        let is_drained = tokio::time::timeout(grace, &mut drained).await.is_ok();
+        if !is_drained {
+            warn!(target: "http", event = "grace_over", "calls that still run are interrupted");
+        }
+        if tokio::time::timeout(INTERRUPT_TIME, self.hub.shutdown()).await.is_err() {
+            warn!(target: "node", event = "workers_left", "some workers did not end in time; their log is on disk");
+        }
+        // The end of its worker answers whoever still waited; those answers are on their way now.
+        if !is_drained && tokio::time::timeout(ANSWER_TIME, drained).await.is_err() {
+            warn!(target: "http", event = "connections_left", "connections that still run are closed");
+        }
+        self.tasks.iter().for_each(JoinHandle::abort);
+        self.hub.environment().pool.stop();
+        for arbiter in self.arbiters {
+            arbiter.stop();
+            let joined = tokio::task::spawn_blocking(move || arbiter.join());
+            if !matches!(joined.await, Ok(Ok(()))) {
+                warn!(target: "node", event = "arbiter_panicked");
+            }
+        }
+        let store = self.store;
+        let closed = tokio::task::spawn_blocking(move || store.shutdown()).await;
+        match closed {
+            Ok(Ok(())) => {
+                info!(target: "node", event = "stopped");
+                Ok(())
+            }
+            Ok(Err(error)) => Err(NodeError::Store(error)),
+            Err(error) => Err(NodeError::Internal(format!("closing the store: {error}"))),
+        }
+    }
+}
+
+fn environment(
+    config: &Config,
+    store: Store,
+    factory: Arc<dyn DeviceFactory>,
+    registries: usize,
+) -> Result<Environment, NodeError> {
+    let workers = &config.workers;
+    let pool = ComputePool::start(PoolOptions {
+        threads: workers.compute_threads,
+        threads_max: workers.compute_threads_max,
+        turn: workers.compute_turn,
+    });
+    let configured: HashSet<_> = config.processes.iter().map(|process| process.id.clone()).collect();
+    Ok(Environment {
+        store,
+        pool: pool.map_err(|error| NodeError::Internal(format!("compute threads: {error}")))?,
+        factory,
+        clock: Clock::system(),
+        options: WorkerOptions {
+            process_workers: workers.process_workers,
+            max_idle: workers.process_worker_max_idle,
+            cache_frequency: workers.process_cache_frequency,
+            async_cache: workers.process_async_cache,
+            snapshots_kept: config.store.snapshots_kept,
+            id_retention: config.limits.id_retention,
+        },
+        defaults: Defaults { limits: config.limits.process.clone(), error_strategy: workers.error_strategy },
+        configured: arc_swap::ArcSwap::from_pointee(configured),
+        memory: MemoryLedger::new(workers.total_memory),
+        workers_max: workers.workers_max.div_ceil(registries).max(1),
+        give_up_after: GIVE_UP_AFTER,
+    })
+}
+
+/// Tells the service manager, if there is one.
+fn notify(states: &[sd_notify::NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        warn!(target: "node", event = "notify_failed", %error, "the service manager was not told");
+    }
+}

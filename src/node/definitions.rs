@@ -1,0 +1,59 @@
+//! The processes of the configuration.
+
+use std::sync::Arc;
+
+use super::NodeError;
+use crate::actors::Hub;
+use crate::config::{Config, ConfigError, Problem, ProcessConfig};
+use crate::device::DeviceFactory;
+use crate::ids::BlobHash;
+use crate::process::worker::Define;
+use crate::process::{ProcessOrigin, RequestError, Specification, Tag};
+
+/// Who is named as sender of definitions that come from the configuration.
+const FROM: &str = "config";
+
+/// Looks whether every configured source can be code at all.
+pub fn check_sources(config: &Config, factory: &dyn DeviceFactory) -> Result<(), ConfigError> {
+    let mut problems = Vec::new();
+    for (index, process) in config.processes.iter().enumerate() {
+        if let Err(error) = factory.check(&process.device, &process.source.text) {
+            problems.push(Problem {
+                file: config.origin.to_string(),
+                place: None,
+                key: format!("process[{index}].source"),
+                found: format!("{}: {error}", process.source.path.display()),
+                expected: format!("code for device {}", process.device),
+                nearest: None,
+            });
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems, omitted: 0 }) }
+}
+
+/// Makes every configured process what the configuration says.
+pub(super) async fn define_all(hub: &Hub, config: &Config) -> Result<(), NodeError> {
+    for process in &config.processes {
+        define(hub, process).await.map_err(|error| match error {
+            RequestError::Store(text) | RequestError::Unknown(text) => NodeError::Store(text),
+            RequestError::Internal(text) => NodeError::Internal(text),
+            error => NodeError::Setup(format!("{}: process {}: {error}", config.origin, process.id)),
+        })?;
+    }
+    Ok(())
+}
+
+/// Makes one configured process what the configuration says.
+pub(super) async fn define(hub: &Hub, process: &ProcessConfig) -> Result<bool, RequestError> {
+    let source: Arc<[u8]> = process.source.text.clone();
+    let specification = Specification {
+        device: process.device,
+        source: BlobHash::of(&source),
+        tags: process.tags.iter().map(|(name, value)| Tag::new(name, value)).collect(),
+        limits: process.limits.clone(),
+        error_strategy: process.error_strategy,
+    };
+    let definition = hub.environment().resolve(&specification);
+    let define = Define { origin: ProcessOrigin::Config, definition, source, from: FROM.to_owned() };
+    hub.define(&process.id, define).await
+}

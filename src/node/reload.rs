@@ -1,0 +1,88 @@
+//! Takes over what may change while the node runs: the log's filter and the configured processes.
+
+use std::collections::HashSet;
+
+use sd_notify::NotifyState;
+use tracing::{error, info, warn};
+
+use super::definitions::{check_sources, define};
+use super::notify;
+use crate::actors::Hub;
+use crate::config::{Config, Origin, load};
+use crate::logging::Logging;
+
+/// Knows the configuration in force.
+pub(super) struct Reloader {
+    config: Config,
+}
+
+impl Reloader {
+    pub(super) fn new(config: Config) -> Self {
+        Self { config }
+    }
+
+    /// Loads the configuration again. A bad one changes nothing.
+    pub(super) async fn reload(&mut self, hub: &Hub, logging: &Logging) {
+        let mut states = vec![NotifyState::Reloading];
+        states.extend(NotifyState::monotonic_usec_now().ok());
+        notify(&states);
+        let path = match &self.config.origin {
+            Origin::File(path) => Some(path.clone()),
+            Origin::Embedded => None,
+        };
+        let loaded = load(path.as_deref()).and_then(|config| {
+            check_sources(&config, hub.environment().factory.as_ref())?;
+            Ok(config)
+        });
+        match loaded {
+            Ok(config) => self.take_over(config, hub, logging).await,
+            Err(error) => error!(target: "node", event = "reload_refused", %error, "nothing was changed"),
+        }
+        notify(&[NotifyState::Ready]);
+    }
+
+    async fn take_over(&mut self, config: Config, hub: &Hub, logging: &Logging) {
+        if config.log.filter != self.config.log.filter
+            && let Err(error) = logging.set_filter(&config.log.filter)
+        {
+            error!(target: "node", event = "reload_failed", %error);
+        }
+        let names: HashSet<_> = config.processes.iter().map(|process| process.id.clone()).collect();
+        let gone: Vec<_> = self.config.processes.iter().filter(|old| !names.contains(&old.id)).collect();
+        let returned: Vec<_> =
+            config.processes.iter().filter(|new| self.config.processes.iter().all(|old| old.id != new.id)).collect();
+        hub.environment().configured.store(names.into());
+        // Whether a process is retired is looked at when its worker starts.
+        for process in gone.into_iter().chain(returned) {
+            let _ = hub.stop_worker(&process.id).await;
+        }
+        for process in &config.processes {
+            if let Err(error) = define(hub, process).await {
+                error!(target: "node", event = "reload_failed", process = %process.id, %error);
+            }
+        }
+        let waiting = self.config.needs_restart(&config);
+        if !waiting.is_empty() {
+            warn!(target: "node", event = "reload_waits", sections = waiting.join(", "), "changed, in force after a restart");
+        }
+        info!(target: "node", event = "reloaded", config = %config.origin);
+        // What waits for a restart stays as it is in force.
+        self.config.log.filter = config.log.filter;
+        self.config.processes = config.processes;
+    }
+}
+
+impl Config {
+    /// The sections that differ and are only read at the start.
+    fn needs_restart(&self, new: &Self) -> Vec<&'static str> {
+        let sections = [
+            ("node", self.node != new.node),
+            ("log.format", self.log.format != new.log.format),
+            ("http", self.http != new.http),
+            ("workers", self.workers != new.workers),
+            ("limits", self.limits != new.limits),
+            ("store", self.store != new.store),
+        ];
+        sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+    }
+}

@@ -1,0 +1,25 @@
+//! Tests of the program as it is run: started, asked over HTTP, signalled, killed, started again.
+//!
+//! `MAINSTAY_SEED` repeats the random choices of an earlier run. With `MAINSTAY_REQUIRE_ALL=1` a test fails that would
+//! else be left out because the machine does not allow it. `MAINSTAY_PROGRAM` is the path of a program to test in place
+//! of the one just built.
+
+#[cfg(test)]
+mod node {
+    mod harness;
+
+    mod connections;
+    mod crash;
+    mod crash_load;
+    mod damage;
+    mod definitions;
+    mod disk;
+    mod halting;
+    mod isolation;
+    mod log;
+    mod scale;
+    mod service_manager;
+    mod signals;
+    mod start;
+    mod workers;
+}
