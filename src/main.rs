@@ -10,6 +10,10 @@ use mainstay::device::lua::LuaFactory;
 use mainstay::logging::Logging;
 use mainstay::node::{self, NodeError};
 
+/// The system's allocator keeps what thousands of workers have freed; this one gives it back.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The exit code for arguments that make no sense.
 const USAGE: u8 = 64;
 
