@@ -89,6 +89,10 @@ impl Life<'_> {
                     *is_held = false;
                     let epoch = *epochs.last().unwrap();
                     self.store().release(&id(NAMES[*process]), epoch);
+                    // Letting go may write, too, and so meet the fault that was meant for a commit.
+                    if self.fault != Fault::None && flush(self.store()).is_err() {
+                        self.recover();
+                    }
                 }
             }
             Step::Commit { process, is_stale, messages, outcomes, ahead, is_lazy } => {
@@ -96,6 +100,8 @@ impl Life<'_> {
             }
             Step::Fail(fault) => {
                 if self.fault == Fault::None {
+                    // What is still on its way must not meet the fault.
+                    flush(self.store()).unwrap();
                     self.fault = *fault;
                     self.faults.next([*fault]);
                 }
@@ -140,14 +146,19 @@ impl Life<'_> {
                 if fault == Fault::After {
                     self.logs.insert(process, after);
                 }
-                self.fault = Fault::None;
-                assert!(self.store().wait_until_healthy(Duration::from_secs(60)));
-                for (_, is_held) in self.epochs.values_mut() {
-                    *is_held = false;
-                }
-                self.check();
+                self.recover();
             }
         }
+    }
+
+    /// The store failed and comes back; nobody holds anything any more.
+    fn recover(&mut self) {
+        self.fault = Fault::None;
+        assert!(self.store().wait_until_healthy(Duration::from_secs(60)));
+        for (_, is_held) in self.epochs.values_mut() {
+            *is_held = false;
+        }
+        self.check();
     }
 
     /// Compares all that can be read, and all that is derived, with the reference.
