@@ -1,6 +1,6 @@
-//! The one place that reads wall time.
+//! The one place that reads wall time, and the CPU time of threads.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
 
@@ -41,14 +41,19 @@ impl Clock {
     }
 }
 
-fn as_millis(duration: std::time::Duration) -> Millis {
+/// CPU time that the calling thread has used. Unlike the clock on the wall it does not count others' turns on the core.
+pub fn thread_cpu_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+fn as_millis(duration: Duration) -> Millis {
     Millis::try_from(duration.as_millis()).unwrap_or(Millis::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
 
     #[tokio::test(start_paused = true)]
     async fn an_anchored_clock_follows_virtual_time() {

@@ -17,10 +17,10 @@ use super::environment::Environment;
 use super::messages::{Evict, Farewell, Handle, Ping, Reply, Resolve, Shutdown, Squeeze, WorkerDropped, WorkerExited};
 use super::process_worker::{Parent, ProcessWorker};
 use crate::group::Registrations;
-use crate::ids::{GroupName, ProcessId, Slot};
+use crate::ids::{GroupName, ProcessId};
 use crate::metrics::COUNTERS;
 use crate::process::RequestError;
-use crate::process::worker::{Activity, Answer, Request, Status, StopReason};
+use crate::process::worker::{Activity, Answer, Request, Status, StopReason, queued};
 use crate::supervise::Backoff;
 
 /// Requests that wait for a place among the resident workers.
@@ -255,7 +255,7 @@ impl GroupRegistry {
             computed: head.computed,
             snapshot: head.snapshot.map(|snapshot| snapshot.slot),
             activity: if halted.is_some() { Activity::Halted } else { Activity::Idle },
-            queue: head.scheduled.next().0 - Slot::after(head.computed).0,
+            queue: queued(Some(head.scheduled), head.computed),
             error: halted.map(|halt| halt.error),
         })
     }

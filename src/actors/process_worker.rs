@@ -294,8 +294,8 @@ impl ProcessWorker {
     /// Hands the device over to a compute thread. Whatever happens there, something comes back.
     fn send_away(&mut self, plan: TurnPlan, address: Addr<Self>) {
         let environment = &self.environment;
-        let log = Arc::new(environment.store.clone());
         let runner = self.runner.take().unwrap_or_else(|| {
+            let log = Arc::new(environment.store.clone());
             Runner::new(self.process.clone(), environment.factory.clone(), log, self.interrupt.clone())
         });
         let lane = if plan.is_slow { Lane::Slow } else { Lane::Regular };

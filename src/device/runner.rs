@@ -10,6 +10,7 @@ use tracing::{info, warn};
 use super::feed::Feed;
 use super::log_reader::LogReader;
 use super::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, StateView};
+use crate::clock::thread_cpu_time;
 use crate::ids::{ProcessId, Slot};
 use crate::process::worker::{Base, TurnDone, TurnPlan};
 use crate::process::{Cause, Computed, Definition, Entry, EntryKind, ErrorStrategy, Halt, Json, Outcome, RequestError};
@@ -35,6 +36,8 @@ pub struct Runner {
     /// The definition slot whose code the device runs.
     in_force: Option<Slot>,
     strategy: ErrorStrategy,
+    /// Whether the device in force, or the last that was, yields the same bytes for the same log.
+    is_deterministic: bool,
     /// Why there is no device although the log has begun.
     broken: Option<String>,
     position: Option<Slot>,
@@ -70,6 +73,7 @@ impl Runner {
             device: None,
             in_force: None,
             strategy: ErrorStrategy::Ignore,
+            is_deterministic: true,
             broken: None,
             position: None,
         }
@@ -82,13 +86,13 @@ impl Runner {
 
     /// Goes towards the plan's goal for about `length`, at least one slot, and brings along what the plan wants.
     pub fn turn(&mut self, mut plan: TurnPlan, length: Duration, seat: &dyn Seat) -> TurnDone {
-        let deadline = Instant::now() + length;
+        let (deadline, began) = (Instant::now() + length, thread_cpu_time());
         let mut done = TurnDone::default();
         let entries = std::mem::take(&mut plan.entries);
         let mut feed = Feed::new(self.log.clone(), self.process.clone(), entries, plan.recorded, plan.goal);
         let end = self.go(&mut feed, &plan, deadline, &mut done.computed);
         done.unused = feed.into_unused();
-        done.is_deterministic = self.device.as_ref().is_none_or(|device| device.info().deterministic);
+        done.is_deterministic = self.is_deterministic;
         match end {
             Ok(()) | Err(End::Interrupted) => {}
             Err(End::Halt(halt)) => done.halt = Some(halt),
@@ -103,7 +107,8 @@ impl Runner {
         }
         done.position = self.position;
         done.is_lost = !self.is_restored;
-        done.is_slow = seat.has_overrun();
+        // A thread that had to wait for its core, or that serves slow work anyway, says nothing against this process.
+        done.is_slow = seat.has_overrun() && thread_cpu_time().saturating_sub(began) > length;
         done
     }
 
@@ -203,6 +208,7 @@ impl Runner {
     }
 
     fn install(&mut self, slot: Slot, definition: &Definition, device: Box<dyn Device>) {
+        self.is_deterministic = device.info().deterministic;
         self.device = Some(device);
         self.in_force = Some(slot);
         self.strategy = definition.error_strategy;
@@ -389,6 +395,71 @@ fn guarded(call: impl FnOnce() -> Result<Call, DeviceError>) -> Result<(Cause, O
             let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
             let error = format!("panic: {}", text.as_deref().unwrap_or("the device gave no reason"));
             Ok((Cause::Panic, Outcome::failed(error, 0)))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::fake::Fakes;
+    use crate::ids::BlobHash;
+    use crate::process::SnapshotRef;
+
+    /// A log with nothing in it, which takes its time to be read.
+    struct Empty(Duration);
+
+    impl LogReader for Empty {
+        fn entries(&self, _: &ProcessId, _: Slot, _: Slot) -> Result<Vec<Entry>, String> {
+            let began = thread_cpu_time();
+            while thread_cpu_time() - began < self.0 {}
+            Ok(Vec::new())
+        }
+        fn outcomes(&self, _: &ProcessId, _: Slot, _: Slot) -> Result<Vec<Computed>, String> {
+            Ok(Vec::new())
+        }
+        fn entry(&self, _: &ProcessId, _: Slot) -> Result<Option<Entry>, String> {
+            Ok(None)
+        }
+        fn blob(&self, _: &ProcessId, _: BlobHash) -> Result<Option<Arc<[u8]>>, String> {
+            Ok(None)
+        }
+        fn snapshots(&self, _: &ProcessId) -> Result<Vec<SnapshotRef>, String> {
+            Ok(Vec::new())
+        }
+        fn read_snapshot(&self, _: &ProcessId, _: &SnapshotRef) -> Result<Arc<[u8]>, String> {
+            Err("there is none".to_owned())
+        }
+    }
+
+    struct Overflow;
+
+    impl Seat for Overflow {
+        fn has_overrun(&self) -> bool {
+            true
+        }
+    }
+
+    #[test]
+    fn a_process_is_slow_by_the_time_that_it_takes_itself_not_by_the_thread_it_sits_on() {
+        let length = Duration::from_millis(5);
+        for (takes, is_slow) in [(Duration::ZERO, false), (length * 4, true)] {
+            let process = ProcessId::parse("a").unwrap();
+            let log = Arc::new(Empty(takes));
+            let mut runner = Runner::new(process, Arc::new(Fakes::default()), log, Interrupt::default());
+            let plan = TurnPlan {
+                goal: Some(Slot::ZERO),
+                recorded: None,
+                retried: None,
+                entries: Vec::new(),
+                resumed: None,
+                wants_state: false,
+                wants_snapshot: false,
+                is_slow: true,
+            };
+            let done = runner.turn(plan, length, &Overflow);
+            assert!(done.fault.is_some(), "slot 0 is missing");
+            assert_eq!(done.is_slow, is_slow, "after {takes:?}");
         }
     }
 }

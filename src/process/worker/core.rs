@@ -413,6 +413,6 @@ impl<R: Waiting> Core<R> {
 }
 
 /// How many slots lie after `done` and up to `last`.
-pub(super) fn queued(last: Option<Slot>, done: Option<Slot>) -> u64 {
+pub fn queued(last: Option<Slot>, done: Option<Slot>) -> u64 {
     Slot::after(last).0.saturating_sub(Slot::after(done).0)
 }

@@ -9,7 +9,7 @@ mod scheduling;
 mod tests;
 mod types;
 
-pub use core::{Core, Found, Waiting};
+pub use core::{Core, Found, Waiting, queued};
 pub use types::{
     Activity, Answer, Answered, Base, Define, Effect, History, Note, Remains, Request, SnapshotTaken, Status,
     StopReason, TurnDone, TurnPlan, WorkerOptions,
