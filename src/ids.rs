@@ -19,6 +19,9 @@ pub enum IdError {
     /// Not a message id.
     #[error("a message id is 43 characters of base64url, not {0:?}")]
     Message(String),
+    /// Not the name of a group.
+    #[error("a group is named by a process id, or by one with ~ and 43 characters of base64url behind it, not {0:?}")]
+    Group(String),
 }
 
 /// The longest part of a bad name that an error repeats.
@@ -224,8 +227,10 @@ impl TryFrom<String> for BlobHash {
     }
 }
 
-/// The name under which equal executions join.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+/// The name under which equal executions join: a process id, or `{process}~{hash}` with 256 bits as base64url. Whatever its
+/// kind, a group lives in the shard of its process.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]
+#[serde(into = "String")]
 pub struct GroupName(Arc<str>);
 
 impl GroupName {
@@ -234,9 +239,38 @@ impl GroupName {
         Self(process.0.clone())
     }
 
+    /// A group of equal executions that have to do with `process`.
+    pub fn hashed(process: &ProcessId, hash: &[u8; 32]) -> Self {
+        Self(format!("{process}~{}", URL_SAFE_NO_PAD.encode(hash)).into())
+    }
+
+    /// Takes `text` as the name of a group.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        let (process, hash) = text.split_once('~').map_or((text, None), |(process, hash)| (process, Some(hash)));
+        let is_process = ProcessId::parse(process).is_ok();
+        let is_hash = hash.is_none_or(|hash| MessageId::parse(hash).is_ok());
+        if is_process && is_hash { Ok(Self(text.into())) } else { Err(IdError::Group(shown(text))) }
+    }
+
+    /// The process that it has to do with.
+    pub fn process(&self) -> ProcessId {
+        ProcessId(self.0.split_once('~').map_or_else(|| self.0.clone(), |(process, _)| process.into()))
+    }
+
+    /// Whether it is the group of everything that advances a process's log.
+    pub fn is_process(&self) -> bool {
+        !self.0.contains('~')
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl From<GroupName> for String {
+    fn from(group: GroupName) -> Self {
+        group.as_str().to_owned()
     }
 }
 
@@ -266,6 +300,21 @@ mod tests {
         assert!(MessageId::parse(&"a".repeat(43)).is_ok());
         for bad in [String::new(), "a".repeat(42), "a".repeat(44), "+".repeat(43)] {
             assert!(MessageId::parse(&bad).is_err(), "{bad:?} was taken");
+        }
+    }
+
+    #[test]
+    fn groups_are_processes_or_hashes_that_belong_to_one() {
+        let process = ProcessId::parse("counter").unwrap();
+        let hashed = GroupName::hashed(&process, &[7; 32]);
+        for group in [GroupName::of_process(&process), hashed.clone()] {
+            assert_eq!(group.process(), process);
+            assert_eq!(GroupName::parse(group.as_str()), Ok(group));
+        }
+        assert!(!hashed.is_process());
+        let (hash, long) = ("a".repeat(43), "x".repeat(65));
+        for bad in ["", "~", "a~", "a~b", &format!("~{hash}"), &format!("a~{hash}~{hash}"), &format!("{long}~{hash}")] {
+            assert!(GroupName::parse(bad).is_err(), "{bad:?} was taken");
         }
     }
 

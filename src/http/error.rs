@@ -67,15 +67,18 @@ impl From<RequestError> for ApiError {
         let status = match &error {
             RequestError::BadRequest(_) => StatusCode::BAD_REQUEST,
             RequestError::DeviceNotAllowed(_) => StatusCode::FORBIDDEN,
-            RequestError::NotFound(_) | RequestError::SlotOutOfRange { .. } => StatusCode::NOT_FOUND,
+            RequestError::NotFound(_) | RequestError::SlotOutOfRange { .. } | RequestError::WrongGroup { .. } => {
+                StatusCode::NOT_FOUND
+            }
             RequestError::IdReused(_) | RequestError::Conflict(_) | RequestError::Halted { .. } => StatusCode::CONFLICT,
             RequestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             RequestError::Overloaded { .. } | RequestError::Unknown(_) | RequestError::Store(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             RequestError::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            RequestError::InfiniteRecursion { .. } => StatusCode::LOOP_DETECTED,
             RequestError::NotSupported(_) => StatusCode::NOT_IMPLEMENTED,
-            RequestError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            RequestError::LeaderDied { .. } | RequestError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if matches!(error, RequestError::Overloaded { .. }) {
             COUNTERS.requests_refused.inc();

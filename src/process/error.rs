@@ -1,7 +1,7 @@
 //! Why a request about a process is refused. Each has a stable code.
 
 use crate::config::limits::LimitKey;
-use crate::ids::{MessageId, ProcessId, Slot};
+use crate::ids::{GroupName, MessageId, ProcessId, Slot};
 
 /// An expected refusal. [`RequestError::code`] is part of the contract, the text is for a person.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -27,6 +27,12 @@ pub enum RequestError {
     Deadline(String),
     #[error("process {process} halted at slot {slot}: {error}; POST /processes/{process}/resume tries again")]
     Halted { process: ProcessId, slot: Slot, error: String },
+    #[error("group {group} is among those that wait for this request already; it would wait for itself")]
+    InfiniteRecursion { group: GroupName },
+    #[error("group {asked} is not led here any more, but {led}; nothing was computed")]
+    WrongGroup { asked: GroupName, led: GroupName },
+    #[error("the leader of group {group} died: {reason}")]
+    LeaderDied { group: GroupName, reason: String },
     #[error("{0}")]
     NotSupported(String),
     #[error("it is not known whether this was stored: {0}; ask again with the same Id")]
@@ -64,10 +70,12 @@ impl RequestError {
             Self::Overloaded { .. } => "overloaded",
             Self::Deadline(_) => "deadline",
             Self::Halted { .. } => "halted",
+            Self::InfiniteRecursion { .. } => "infinite_recursion",
+            Self::WrongGroup { .. } => "not_found",
             Self::NotSupported(_) => "not_supported",
             Self::Unknown(_) => "unknown",
             Self::Store(_) => "store",
-            Self::Internal(_) => "internal",
+            Self::LeaderDied { .. } | Self::Internal(_) => "internal",
         }
     }
 }
