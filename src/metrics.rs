@@ -54,6 +54,10 @@ counters! {
     workers_started,
     /// Workers that died without a word.
     workers_died,
+    /// Leaders of groups that died without a word, workers of processes among them.
+    leaders_died,
+    /// Requests that shared the execution of an equal one.
+    executions_shared,
     /// Faults of the machine that were met while computing.
     compute_faults,
     /// Requests that were refused because a limit was reached.

@@ -23,7 +23,9 @@ use tracing::{error, info, warn};
 pub use definitions::check_sources;
 use signals::{Signal, Signals};
 
-use crate::actors::{Environment, GroupRegistry, Hub, MemoryLedger, Readiness, take_up_pending};
+use crate::actors::{
+    Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, TrialRoom, take_up_pending,
+};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HttpConfig};
 use crate::device::lua::LuaFactory;
@@ -123,12 +125,13 @@ impl Node {
             let environment = environment.clone();
             GroupRegistry::start_in_arbiter(&arbiter.handle(), move |_| GroupRegistry::new(environment))
         });
-        let limits = (config.workers.resolve_attempts, config.limits.max_processes);
-        let hub = Hub::new(registries.collect(), environment, limits.0, limits.1);
+        let hub = Hub::new(registries.collect(), environment, HubOptions::new(config));
         definitions::define_all(&hub, config).await?;
 
         let readiness = Arc::new(Readiness::default());
-        let face = Face::new(hub.clone(), readiness.clone(), &config.http, config.workers.process_now_from_cache);
+        let group_monitor = GroupMonitor::new(hub.clone(), config.workers.group_monitor).start();
+        let now_from_cache = config.workers.process_now_from_cache;
+        let face = Face::new(hub.clone(), group_monitor, readiness.clone(), &config.http, now_from_cache);
         let longest_stop = config.node.shutdown_grace + INTERRUPT_TIME + ANSWER_TIME;
         let http = HttpConfig { max_connections, ..config.http.clone() };
         let (server, address) = serve(Data::new(face), &http, cores, longest_stop)
@@ -211,6 +214,7 @@ fn environment(
     Ok(Environment {
         store,
         pool: pool.map_err(|error| NodeError::Internal(format!("compute threads: {error}")))?,
+        trials: TrialRoom::default(),
         factory,
         clock: Clock::system(),
         options: WorkerOptions {

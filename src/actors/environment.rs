@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::trials::TrialRoom;
 use crate::clock::Clock;
 use crate::device::{ComputePool, DeviceFactory};
 use crate::ids::ProcessId;
@@ -20,6 +21,8 @@ pub struct Environment {
     pub store: Store,
     /// Where devices compute.
     pub pool: ComputePool,
+    /// What trials on bases may use of it.
+    pub trials: TrialRoom,
     /// What makes devices.
     pub factory: Arc<dyn DeviceFactory>,
     /// Wall time.
@@ -41,7 +44,7 @@ pub struct Environment {
 impl Environment {
     /// The definition that a specification becomes on this node.
     pub fn resolve(&self, specification: &Specification) -> Definition {
-        specification.resolve(&self.defaults, &self.factory.engine(specification.device))
+        specification.resolve(&self.defaults, &self.factory.info(specification.device).engine)
     }
 }
 

@@ -1,39 +1,44 @@
 //! The actor that knows who leads which group in its part of the shards.
 //!
-//! *Owns* the [`Registrations`] of its workers, the requests that wait for a place.
-//! *Hears from* the hub (`Resolve`, `Shutdown`) and its workers (`WorkerExited`, `WorkerDropped`, `Squeeze`, `Resolve`).
-//! *Speaks to* its workers.
-//! *Limits*: `workers_max` resident workers, [`WAITING_MAX`] requests that wait for a place among them, `total_memory`.
+//! *Owns* the [`Registrations`] of its groups with the mailboxes of leaders that are no actors, the requests that wait for
+//! a place.
+//! *Hears from* the hub (`Resolve`, `FindOrRegister`, `ResolveOn`, `DropBase`, `Lookup`, `Members`, `Shutdown`) and those who
+//! lead (`UnregisterNotify`, `Rename`, `Squeeze`, `Resolve`).
+//! *Speaks to* its workers, and to whoever waits for a leader that ended.
+//! *Limits*: `workers_max` resident workers, [`places::WAITING_MAX`] requests that wait for a place among them,
+//! `total_memory`; requests that wait for executions are bounded where they enter the node.
+
+mod places;
+mod processes;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use actix::{Actor, ActorFutureExt, Addr, AsyncContext, Context, Handler, ResponseFuture, WrapFuture};
+use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
+use super::base_worker::BaseWorker;
 use super::environment::Environment;
-use super::messages::{Evict, Farewell, Handle, Ping, Reply, Resolve, Shutdown, Squeeze, WorkerDropped, WorkerExited};
-use super::process_worker::{Parent, ProcessWorker};
-use crate::group::Registrations;
+use super::messages::{
+    CauseOfDeath, DropBase, Ended, Farewell, FindOrRegister, Fork, LeaderKind, Lookup, Members, Ping, Queued, Rename,
+    Renamed, Resolution, Resolve, ResolveOn, Shutdown, Told, UnregisterNotify,
+};
+use super::process_worker::ProcessWorker;
+use super::registration::Registration;
+use crate::group::{Found, GroupStatus, Incarnation, Registrations};
 use crate::ids::{GroupName, ProcessId};
 use crate::metrics::COUNTERS;
 use crate::process::RequestError;
-use crate::process::worker::{Activity, Answer, Request, Status, StopReason, queued};
-use crate::supervise::Backoff;
-
-/// Requests that wait for a place among the resident workers.
-const WAITING_MAX: usize = 4096;
-/// So many workers are asked to go, one after the other, before others have their say.
-const EVICTIONS: usize = 32;
-/// While places or memory are wanted, workers are asked again after this time.
-const EVICT_AGAIN: Duration = Duration::from_millis(10);
+use crate::process::worker::{Answer, Waiting as _};
 
 /// The actor that knows who leads which group in its part of the shards.
 pub struct GroupRegistry {
     environment: Arc<Environment>,
-    pub(super) workers: Registrations<Addr<ProcessWorker>>,
+    pub(super) members: Registrations<Member, Queued>,
+    /// How many of the members are workers.
+    resident: usize,
     /// Requests that wait for a worker to go.
     waiting: VecDeque<Resolve>,
     /// Whether workers are being asked to go.
@@ -41,17 +46,61 @@ pub struct GroupRegistry {
     /// Workers that said that they go and have not gone yet.
     leaving: HashSet<GroupName>,
     /// Processes whose worker died, and when to start the next.
-    restarts: HashMap<ProcessId, Backoff>,
-    /// Who is told when the last worker is gone, once the node stops.
+    restarts: HashMap<ProcessId, processes::Restart>,
+    /// Who is told when the last member is gone, once the node stops.
     on_empty: Option<Vec<oneshot::Sender<()>>>,
 }
 
+/// Who holds a name.
+pub(super) struct Member {
+    pub(super) leader: Leader,
+    depth: Arc<Depth>,
+}
+
+/// How a leader is reached.
+pub(super) enum Leader {
+    Process(Addr<ProcessWorker>),
+    Base(Addr<BaseWorker>),
+    /// Its mailbox is the registration's.
+    Execution,
+}
+
+/// How much waits at a worker, as it says itself.
+#[derive(Debug, Default)]
+pub(super) struct Depth {
+    queue: AtomicU64,
+    waiters: AtomicU64,
+}
+
+impl Depth {
+    /// So many requests wait to be served and so many askers for an answer.
+    pub(super) fn set(&self, queue: u64, waiters: u64) {
+        self.queue.store(queue, Ordering::Relaxed);
+        self.waiters.store(waiters, Ordering::Relaxed);
+    }
+}
+
+impl Member {
+    fn kind(&self) -> LeaderKind {
+        match self.leader {
+            Leader::Process(_) => LeaderKind::ProcessWorker,
+            Leader::Base(_) => LeaderKind::BaseWorker,
+            Leader::Execution => LeaderKind::Execution,
+        }
+    }
+
+    fn is_worker(&self) -> bool {
+        !matches!(self.leader, Leader::Execution)
+    }
+}
+
 impl GroupRegistry {
-    /// A registry without workers.
+    /// A registry without members.
     pub fn new(environment: Arc<Environment>) -> Self {
         Self {
             environment,
-            workers: Registrations::default(),
+            members: Registrations::default(),
+            resident: 0,
             waiting: VecDeque::new(),
             is_evicting: false,
             leaving: HashSet::new(),
@@ -65,101 +114,126 @@ impl Actor for GroupRegistry {
     type Context = Context<Self>;
 }
 
-impl Handler<Resolve> for GroupRegistry {
-    type Result = ();
+impl Handler<FindOrRegister> for GroupRegistry {
+    type Result = Resolution;
 
-    fn handle(&mut self, resolve: Resolve, ctx: &mut Self::Context) {
-        let group = GroupName::of_process(&resolve.process);
-        if let Some(leader) = self.workers.find(&group) {
-            // A request keeps one that was about to go.
-            self.leaving.remove(&group);
-            debug!(target: "group", event = "found_leader", process = %resolve.process, %group);
-            return leader.do_send(Handle(resolve.request));
+    fn handle(&mut self, asked: FindOrRegister, ctx: &mut Self::Context) -> Resolution {
+        let FindOrRegister { group, leader, chain } = asked;
+        if self.is_stopping() {
+            leader.into_reply().send(Err(node_stops()));
+            return Resolution::Wait(LeaderKind::Execution);
         }
-        if self.on_empty.is_some() {
-            return resolve.request.into_reply().send(Err(node_stops()));
+        let depth = Arc::default();
+        let found =
+            self.members.find_or_register(&group, chain.as_ref(), |_| Member { leader: Leader::Execution, depth });
+        match found {
+            Found::Leader(incarnation) => {
+                debug!(target: "group", event = "register_resolver", process = %group.process(), %group);
+                Resolution::Leader(Registration::new(group, incarnation, ctx.address().recipient()), leader)
+            }
+            Found::InfiniteRecursion => Resolution::InfiniteRecursion,
+            Found::Wait(member) => {
+                let kind = member.kind();
+                self.queue(group, leader);
+                Resolution::Wait(kind)
+            }
         }
-        if !resolve.request.starts_worker() {
-            return self.answer_without_worker(resolve);
-        }
-        if let Err(error) = self.may_exist(&resolve) {
-            return resolve.request.into_reply().send(Err(error));
-        }
-        if self.workers.len() < self.environment.workers_max {
-            return self.start_worker(resolve, ctx);
-        }
-        if self.waiting.len() >= WAITING_MAX {
-            COUNTERS.requests_refused.inc();
-            let what = "every resident worker is busy and too many requests wait for a place".to_owned();
-            return resolve.request.into_reply().send(Err(RequestError::Overloaded { key: "workers_max", what }));
-        }
-        self.waiting.push_back(resolve);
-        self.evict(ctx);
     }
 }
 
-impl Handler<WorkerExited> for GroupRegistry {
+impl Handler<ResolveOn> for GroupRegistry {
     type Result = ();
 
-    fn handle(&mut self, exited: WorkerExited, ctx: &mut Self::Context) {
-        let WorkerExited { group, incarnation, remains } = exited;
-        let Some(worker) = self.workers.unregister(&group, incarnation) else { return };
-        self.leaving.remove(&group);
-        debug!(target: "group", event = "unregister_resolver", %group, reason = remains.reason.as_str());
-        worker.do_send(Farewell);
-        let Ok(process) = ProcessId::parse(group.as_str()) else { return };
-        let is_woken = remains.requests.iter().any(Request::starts_worker);
-        let is_over = matches!(remains.reason, StopReason::Shutdown | StopReason::Store(_) | StopReason::Absent);
-        if remains.pending && !is_woken && !is_over {
-            self.wake(&process, ctx);
+    fn handle(&mut self, work: ResolveOn, _: &mut Self::Context) {
+        if work.chain.as_ref().is_some_and(|chain| chain.contains(&work.group)) {
+            return work.reply.send(Err(RequestError::InfiniteRecursion { group: work.group }));
         }
-        let has_failed = matches!(remains.reason, StopReason::Store(_));
-        match self.restarts.get_mut(&process).filter(|_| has_failed) {
-            // Twice in a row: the next worker may meet the same store, so it is not started at once.
-            Some(backoff) => {
-                ctx.run_later(backoff.wait(), move |_, ctx| hand_on(&process, remains.requests, ctx));
-            }
-            None => {
-                if has_failed {
-                    self.restarts.insert(process.clone(), Backoff::for_restarts());
-                } else {
-                    self.restarts.remove(&process);
+        if self.members.find(&work.group).is_none() {
+            return work.reply.send(Err(no_base(&work.group)));
+        }
+        self.queue(work.group.clone(), Queued::Work(work));
+    }
+}
+
+impl Handler<UnregisterNotify> for GroupRegistry {
+    type Result = ();
+
+    fn handle(&mut self, over: UnregisterNotify, ctx: &mut Self::Context) {
+        let UnregisterNotify { group, incarnation, ended } = over;
+        if let Ended::Forked(fork) = ended {
+            return self.fork(&group, incarnation, *fork, ctx);
+        }
+        let Some((member, waiters)) = self.unregister(&group, incarnation) else { return };
+        match ended {
+            Ended::Resolved { key, answer } => notify(&group, &key, &answer, waiters),
+            Ended::Failed(error) => waiters.into_iter().for_each(|queued| queued.into_reply().send(Err(error.clone()))),
+            Ended::Exited(remains) => self.process_exited(&group, &member, remains, ctx),
+            Ended::Stopped => {
+                if let Leader::Base(worker) = &member.leader {
+                    worker.do_send(Farewell);
                 }
-                hand_on(&process, remains.requests, ctx);
+                tell_all(waiters, &Told::Again);
             }
+            Ended::Died { panicked } => {
+                let reason = if panicked { "panic" } else { "dropped" };
+                COUNTERS.leaders_died.inc();
+                warn!(target: "group", event = "leader_died", process = %group.process(), %group, reason);
+                tell_all(waiters, &Told::LeaderDied(reason.to_owned()));
+                if matches!(member.leader, Leader::Process(_)) {
+                    self.process_died(group.process(), reason, ctx);
+                }
+            }
+            Ended::Forked(_) => {}
         }
         self.fill_places(ctx);
     }
 }
 
-impl Handler<WorkerDropped> for GroupRegistry {
+impl Handler<Rename> for GroupRegistry {
     type Result = ();
 
-    fn handle(&mut self, dropped: WorkerDropped, ctx: &mut Self::Context) {
-        let WorkerDropped { group, incarnation, panicked } = dropped;
-        // One that exited in good order is known to be gone.
-        if self.workers.unregister(&group, incarnation).is_none() {
-            return;
+    fn handle(&mut self, Rename { from, incarnation, to }: Rename, _: &mut Self::Context) {
+        let is_held = self.members.rename(&from, incarnation, to.clone()).is_ok();
+        let holder = if is_held { &to } else { &from };
+        if let Some(Leader::Base(worker)) = self.members.peek(holder).map(|member| &member.leader) {
+            debug!(target: "group", event = "renamed", process = %to.process(), group = %to, from = %from, is_held);
+            worker.do_send(Renamed { to, is_held });
         }
-        self.leaving.remove(&group);
-        COUNTERS.workers_died.inc();
-        let reason = if panicked { "panic" } else { "dropped" };
-        warn!(target: "group", event = "leader_died", %group, reason);
-        if let Ok(process) = ProcessId::parse(group.as_str())
-            && self.on_empty.is_none()
-        {
-            let backoff = self.restarts.entry(process.clone()).or_insert_with(Backoff::for_restarts);
-            ctx.run_later(backoff.wait(), move |registry, ctx| registry.wake(&process, ctx));
-        }
-        self.fill_places(ctx);
     }
 }
 
-impl Handler<Squeeze> for GroupRegistry {
+impl Handler<DropBase> for GroupRegistry {
     type Result = ();
 
-    fn handle(&mut self, _: Squeeze, ctx: &mut Self::Context) {
-        self.evict(ctx);
+    fn handle(&mut self, drop: DropBase, _: &mut Self::Context) {
+        match self.members.peek(&drop.group).map(|member| &member.leader) {
+            Some(Leader::Base(worker)) => worker.do_send(drop),
+            _ => drop.reply.send(Err(no_base(&drop.group))),
+        }
+    }
+}
+
+impl Handler<Lookup> for GroupRegistry {
+    type Result = Option<GroupStatus>;
+
+    fn handle(&mut self, Lookup(group): Lookup, _: &mut Self::Context) -> Self::Result {
+        Some(self.status_of(&group, self.members.peek(&group)?))
+    }
+}
+
+impl Handler<Members> for GroupRegistry {
+    type Result = Vec<GroupStatus>;
+
+    fn handle(&mut self, _: Members, _: &mut Self::Context) -> Self::Result {
+        self.members.oldest_first().map(|(group, member)| self.status_of(group, member)).collect()
+    }
+}
+
+impl Handler<CauseOfDeath> for GroupRegistry {
+    type Result = Option<String>;
+
+    fn handle(&mut self, CauseOfDeath(process): CauseOfDeath, _: &mut Self::Context) -> Self::Result {
+        self.restarts.get(&process).map(|restart| restart.reason.clone())
     }
 }
 
@@ -176,12 +250,17 @@ impl Handler<Shutdown> for GroupRegistry {
         for resolve in self.waiting.drain(..) {
             resolve.request.into_reply().send(Err(node_stops()));
         }
-        for (_, worker) in self.workers.oldest_first() {
-            worker.do_send(Shutdown);
+        for (_, member) in self.members.oldest_first() {
+            match &member.leader {
+                Leader::Process(worker) => worker.do_send(Shutdown),
+                Leader::Base(worker) => worker.do_send(Shutdown),
+                // The switch that trials share is thrown already.
+                Leader::Execution => {}
+            }
         }
         let (sender, receiver) = oneshot::channel();
         let listeners = self.on_empty.get_or_insert_default();
-        if !self.workers.is_empty() {
+        if !self.members.is_empty() {
             listeners.push(sender);
         }
         Box::pin(async move { drop(receiver.await) })
@@ -189,158 +268,117 @@ impl Handler<Shutdown> for GroupRegistry {
 }
 
 impl GroupRegistry {
-    /// Starts a worker and registers it, in one step.
-    fn start_worker(&mut self, resolve: Resolve, ctx: &mut Context<Self>) {
-        let Resolve { process, request } = resolve;
-        let group = GroupName::of_process(&process);
-        info!(target: "group", event = "starting_worker", %process, %group);
-        let address = ctx.address();
-        let environment = self.environment.clone();
-        let made = self.workers.register(group.clone(), |incarnation| {
-            let parent = Parent {
-                resolve: address.clone().recipient(),
-                exited: address.clone().recipient(),
-                dropped: address.clone().recipient(),
-                squeeze: address.recipient(),
-            };
-            ProcessWorker::new(environment, process.clone(), incarnation, parent).start()
-        });
-        match made {
-            Ok(worker) => {
-                debug!(target: "group", event = "register_resolver", %process, %group);
-                worker.do_send(Handle(request));
-                let waiting = std::mem::take(&mut self.waiting);
-                let (same, others): (VecDeque<_>, _) =
-                    waiting.into_iter().partition(|resolve| resolve.process == process);
-                self.waiting = others;
-                for resolve in same {
-                    worker.do_send(Handle(resolve.request));
-                }
-            }
-            Err(held) => request.into_reply().send(Err(RequestError::Internal(format!("group {group}: {held}")))),
-        }
+    fn is_stopping(&self) -> bool {
+        self.on_empty.is_some()
     }
 
-    /// A worker is started for a process that exists or is about to.
-    fn may_exist(&self, resolve: &Resolve) -> Result<(), RequestError> {
-        if matches!(resolve.request, Request::Define { .. }) {
-            return Ok(());
-        }
-        match self.environment.store.process(&resolve.process) {
-            Ok(Some(_)) => Ok(()),
-            Ok(None) => Err(RequestError::no_process(&resolve.process)),
-            Err(error) => Err(RequestError::Store(error.to_string())),
-        }
+    /// Takes the name from its holder, if it is that incarnation, and hands out who waits in its mailbox.
+    fn unregister(&mut self, group: &GroupName, incarnation: Incarnation) -> Option<(Member, VecDeque<Queued>)> {
+        let ended = self.members.unregister(group, incarnation)?;
+        self.leaving.remove(group);
+        self.resident -= usize::from(ended.leader.is_worker());
+        debug!(target: "group", event = "unregister_resolver", process = %group.process(), %group);
+        Some((ended.leader, ended.waiters))
     }
 
-    fn answer_without_worker(&self, resolve: Resolve) {
-        let Resolve { process, request } = resolve;
-        let answer = match &request {
-            Request::Status { .. } => self.stored_status(&process).map(Answer::Status),
-            Request::Stop { .. } => Err(RequestError::NotFound(format!("process {process} has no worker at present"))),
-            _ => Ok(Answer::Done),
+    /// Puts a request into the mailbox of who leads the group.
+    fn queue(&mut self, group: GroupName, queued: Queued) {
+        let leader = self.members.peek(&group).map(|member| &member.leader);
+        let refused = match (leader, queued) {
+            (Some(Leader::Base(worker)), Queued::Work(work)) => return worker.do_send(work),
+            (Some(Leader::Execution), queued) => match self.push(&group, queued) {
+                Ok(()) => return,
+                Err(queued) => queued,
+            },
+            (_, queued) => queued,
         };
-        request.into_reply().send(answer);
+        let asked = refused.group().clone();
+        refused.into_reply().send(Err(RequestError::WrongGroup { asked, led: group }));
     }
 
-    fn stored_status(&self, process: &ProcessId) -> Result<Status, RequestError> {
-        let head = self.environment.store.head(process).map_err(|error| RequestError::Store(error.to_string()))?;
-        let head = head.ok_or_else(|| RequestError::no_process(process))?;
-        let halted = head.halted.filter(|halt| halt.resumed.is_none());
-        Ok(Status {
-            origin: head.record.origin,
-            device: head.record.device,
-            definition: head.definition,
-            scheduled: head.scheduled,
-            computed: head.computed,
-            snapshot: head.snapshot.map(|snapshot| snapshot.slot),
-            activity: if halted.is_some() { Activity::Halted } else { Activity::Idle },
-            queue: queued(Some(head.scheduled), head.computed),
-            error: halted.map(|halt| halt.error),
-        })
+    /// Puts a request into the mailbox of a leader that is no actor. Those who left are forgotten now and then.
+    fn push(&mut self, group: &GroupName, queued: Queued) -> Result<(), Queued> {
+        self.members.sweep(group, |queued| queued.reply().is_gone());
+        self.members.push(group, queued)
     }
 
-    /// Has a worker started for what waits in the process's log.
-    fn wake(&mut self, process: &ProcessId, ctx: &mut Context<Self>) {
-        let (reply, _) = Reply::channel();
-        ctx.address().do_send(Resolve { process: process.clone(), request: Request::Wake { reply } });
-    }
-
-    /// Free places go to those who waited longest.
-    fn fill_places(&mut self, ctx: &mut Context<Self>) {
-        while self.workers.len() < self.environment.workers_max
-            && let Some(resolve) = self.waiting.pop_front()
-        {
-            self.handle(resolve, ctx);
-        }
-        if let Some(listeners) = &mut self.on_empty
-            && self.workers.is_empty()
-        {
-            for listener in listeners.drain(..) {
-                let _ = listener.send(());
+    /// A worker takes over the name of the leader that loaded its base, and with it those who wait in its mailbox.
+    fn fork(&mut self, group: &GroupName, incarnation: Incarnation, fork: Fork, ctx: &mut Context<Self>) {
+        if self.is_stopping() || self.resident >= self.environment.workers_max {
+            let what = "no place is free among the resident workers".to_owned();
+            let refused = RequestError::Overloaded { key: "workers_max", what };
+            let refused = if self.is_stopping() { node_stops() } else { refused };
+            if let Some(work) = fork.work {
+                work.reply.send(Err(refused));
             }
-        }
-    }
-
-    /// How many workers should go: for requests that wait for their places, or to free memory.
-    fn wanted(&self) -> usize {
-        self.waiting.len().max(usize::from(self.environment.memory.is_exceeded()))
-    }
-
-    /// Asks workers to go, the one that was left alone longest first, until as many as are wanted do. Looks again as long
-    /// as some are wanted.
-    fn evict(&mut self, ctx: &mut Context<Self>) {
-        if self.is_evicting {
-            return;
-        }
-        // Those who said before that they go may have found work since, and are asked again.
-        let asked_before = std::mem::take(&mut self.leaving);
-        let wanted = self.wanted();
-        if wanted == 0 {
-            return;
-        }
-        self.is_evicting = true;
-        let others = self.workers.oldest_first().filter(|(group, _)| !asked_before.contains(group));
-        let others = others.take(EVICTIONS).map(|(group, worker)| (group.clone(), worker.clone()));
-        let before = asked_before.iter().filter_map(|group| Some((group.clone(), self.workers.peek(group)?.clone())));
-        let asked: Vec<_> = before.chain(others).collect();
-        let asking = async move {
-            let (mut leaving, mut busy) = (HashSet::new(), Vec::new());
-            for (group, worker) in asked {
-                if leaving.len() == wanted {
-                    break;
-                }
-                match worker.send(Evict).await {
-                    Ok(true) => drop(leaving.insert(group)),
-                    Ok(false) => busy.push(group),
-                    // It is gone already.
-                    Err(_) => {}
-                }
+            // Each of the others leads when its turn has come, and has its answer in any case.
+            if let Some((_, waiters)) = self.unregister(group, incarnation) {
+                tell_all(waiters, &Told::Again);
             }
-            (leaving, busy)
-        };
-        let answered = asking.into_actor(self).map(|(leaving, busy), registry, ctx| {
-            registry.leaving = leaving;
-            for group in busy {
-                // It is in use, so that others are asked before it the next time.
-                registry.workers.find(&group);
-            }
-            ctx.run_later(EVICT_AGAIN, |registry, ctx| {
-                registry.is_evicting = false;
-                registry.evict(ctx);
-            });
+            return self.fill_places(ctx);
+        }
+        let (environment, registry) = (self.environment.clone(), ctx.address());
+        let Fork { trial, is_static, timeout, work } = fork;
+        let taken = self.members.replace(group, incarnation, |incarnation| {
+            let registration = Registration::new(group.clone(), incarnation, registry.clone().recipient());
+            let depth: Arc<Depth> = Arc::default();
+            let base = (trial, is_static, timeout);
+            let worker = BaseWorker::new(environment, registration, registry, depth.clone(), base);
+            Member { leader: Leader::Base(worker.start()), depth }
         });
-        ctx.spawn(answered);
+        let Some((_, waiters)) = taken else { return };
+        self.resident += 1;
+        info!(target: "group", event = "starting_worker", process = %group.process(), %group, forwarded = waiters.len());
+        for queued in work.map(Queued::Work).into_iter().chain(waiters) {
+            self.queue(group.clone(), queued);
+        }
+    }
+
+    fn status_of(&self, group: &GroupName, member: &Member) -> GroupStatus {
+        let (mut queue, mut waiters) =
+            (member.depth.queue.load(Ordering::Relaxed), member.depth.waiters.load(Ordering::Relaxed));
+        for queued in self.members.waiters(group).into_iter().flatten() {
+            match queued {
+                _ if queued.reply().is_gone() => {}
+                Queued::Listener { .. } => waiters += 1,
+                Queued::Work(_) => queue += 1,
+            }
+        }
+        GroupStatus { group: group.clone(), leader: member.kind().as_str().to_owned(), queue, waiters }
     }
 }
 
-/// What a worker left unanswered goes to the next.
-fn hand_on(process: &ProcessId, requests: Vec<Request<Reply>>, ctx: &mut Context<GroupRegistry>) {
-    for request in requests {
-        ctx.address().do_send(Resolve { process: process.clone(), request });
+/// Tells those who wait for the same what came of it; who waits under the same name for something else resolves again.
+fn notify(group: &GroupName, key: &GroupName, answer: &Result<Answer, RequestError>, waiters: VecDeque<Queued>) {
+    let mut listeners = 0;
+    for queued in waiters {
+        match queued {
+            Queued::Listener { key: wanted, reply } if wanted == *key => {
+                listeners += 1;
+                reply.send(answer.clone());
+            }
+            other => other.into_reply().tell(Told::Again),
+        }
+    }
+    if listeners > 0 {
+        COUNTERS.executions_shared.inc_by(listeners);
+        debug!(target: "group", event = "finished_notifying", process = %group.process(), %group, listeners);
+    }
+}
+
+fn tell_all(waiters: VecDeque<Queued>, told: &Told) {
+    for queued in waiters {
+        queued.into_reply().tell(told.clone());
     }
 }
 
 fn node_stops() -> RequestError {
     RequestError::Overloaded { key: "shutdown_grace", what: "the node is stopping".to_owned() }
+}
+
+fn no_base(group: &GroupName) -> RequestError {
+    RequestError::NotFound(format!(
+        "no base {group} is held in memory; POST /processes/{}/base holds one",
+        group.process()
+    ))
 }

@@ -1,32 +1,70 @@
 //! The way in: whoever wants something of a process asks here, on whatever thread it runs.
 //!
-//! The hub sends each request straight to the registry of the process's shard, and asks again when a worker died on it.
+//! The hub sends each request straight to the registry of the process's shard, and asks again when a worker died on it. It
+//! knows which groups wait for the request that it serves, and lets none of them wait for itself.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
-use tokio::sync::{Semaphore, oneshot};
 use tracing::{debug, warn};
 
 use super::environment::Environment;
 use super::group_registry::GroupRegistry;
-use super::messages::{Awaited, Ping, Reply, Resolve, Shutdown};
-use crate::device::{DryRunError, Lane, dry_run};
-use crate::ids::{ProcessId, Slot};
-use crate::process::worker::{Answer, Base, Define, Request, Status};
-use crate::process::{Computed, Draft, Outcome, RequestError};
+use super::messages::{Awaited, CauseOfDeath, Ping, Reply, Resolve, Shutdown, Told};
+use crate::config::{AwaitInProgress, Config};
+use crate::group::{Chain, WaitGuard, WaitTable};
+use crate::ids::{GroupName, ProcessId, Slot};
+use crate::process::worker::{Answer, Define, Request, Status};
+use crate::process::{Computed, Draft, RequestError};
 
-/// The way in. Clones share everything.
+/// The way in, for requests that came through the groups of one chain. Clones share everything.
 #[derive(Clone)]
-pub struct Hub(Arc<Inner>);
+pub struct Hub {
+    inner: Arc<Inner>,
+    chain: Chain,
+}
 
 struct Inner {
     registries: Vec<Addr<GroupRegistry>>,
     environment: Arc<Environment>,
-    resolve_attempts: u32,
-    max_processes: u64,
-    dry_runs: Semaphore,
+    options: HubOptions,
+    waits: WaitTable,
+}
+
+/// How requests find those who serve them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HubOptions {
+    /// How often a request looks for another leader when leaders die. At least once.
+    pub resolve_attempts: u32,
+    /// The most processes of the node.
+    pub max_processes: u64,
+    /// Which equal reads and dry-runs share one execution.
+    pub await_inprogress: AwaitInProgress,
+    /// Whether a dry-run leaves a base worker behind.
+    pub spawn_worker: bool,
+    /// Whether a base stays as it is where nothing else is said.
+    pub static_worker: bool,
+    /// Whether a request may wait for a group that waits for it.
+    pub allow_infinite: bool,
+    /// Idle time of a base worker.
+    pub worker_timeout: Duration,
+}
+
+impl HubOptions {
+    /// What the configuration says.
+    pub fn new(config: &Config) -> Self {
+        let workers = &config.workers;
+        Self {
+            resolve_attempts: workers.resolve_attempts,
+            max_processes: config.limits.max_processes,
+            await_inprogress: workers.await_inprogress,
+            spawn_worker: workers.spawn_worker,
+            static_worker: workers.static_worker,
+            allow_infinite: workers.allow_infinite,
+            worker_timeout: workers.worker_timeout,
+        }
+    }
 }
 
 /// What became of a message that somebody waits for.
@@ -51,24 +89,61 @@ impl Awaiting {
 
 impl Hub {
     /// A hub over one registry per arbiter.
-    pub fn new(
-        registries: Vec<Addr<GroupRegistry>>,
-        environment: Arc<Environment>,
-        resolve_attempts: u32,
-        max_processes: u64,
-    ) -> Self {
-        let dry_runs = Semaphore::new(4 * registries.len().max(1));
-        let resolve_attempts = resolve_attempts.max(1);
-        Self(Arc::new(Inner { registries, environment, resolve_attempts, max_processes, dry_runs }))
+    pub fn new(registries: Vec<Addr<GroupRegistry>>, environment: Arc<Environment>, options: HubOptions) -> Self {
+        let inner = Inner { registries, environment, options, waits: WaitTable::default() };
+        Self { inner: Arc::new(inner), chain: Chain::default() }
+    }
+
+    /// The same hub for requests that came through `chain`: each of its groups waits for what is asked of this hub.
+    pub fn behind(&self, chain: Chain) -> Self {
+        Self { inner: self.inner.clone(), chain }
     }
 
     /// What the node's workers share.
     pub fn environment(&self) -> &Arc<Environment> {
-        &self.0.environment
+        &self.inner.environment
     }
 
-    fn registry(&self, process: &ProcessId) -> &Addr<GroupRegistry> {
-        &self.0.registries[usize::from(process.shard().0) % self.0.registries.len()]
+    pub(super) fn options(&self) -> &HubOptions {
+        &self.inner.options
+    }
+
+    /// The groups that must not be waited for. `None`: any may be.
+    pub(super) fn forbidden(&self) -> Option<Chain> {
+        (!self.inner.options.allow_infinite).then(|| self.chain.clone())
+    }
+
+    /// Whether the request came through `group`.
+    pub(super) fn is_behind(&self, group: &GroupName) -> bool {
+        self.chain.contains(group)
+    }
+
+    /// From now on, until the guard is dropped, the groups of the chain wait for `group`; refused where one of them would
+    /// wait for itself by that.
+    pub(super) fn enter(&self, group: &GroupName) -> Result<Option<WaitGuard>, RequestError> {
+        if self.inner.options.allow_infinite {
+            return Ok(None);
+        }
+        let entered = self.inner.waits.enter(&self.chain, group);
+        entered.map(Some).map_err(|_| RequestError::InfiniteRecursion { group: group.clone() })
+    }
+
+    /// As [`Hub::enter`] for the log of `process`, unless the slot (the latest where none is named) is computed already.
+    async fn enter_log(&self, process: &ProcessId, slot: Option<Slot>) -> Result<Option<WaitGuard>, RequestError> {
+        if self.chain.is_empty() {
+            return Ok(None);
+        }
+        let status = self.status(process).await?;
+        let is_there = status.computed >= Some(slot.unwrap_or(status.scheduled));
+        if is_there { Ok(None) } else { self.enter(&GroupName::of_process(process)) }
+    }
+
+    pub(super) fn registries(&self) -> &[Addr<GroupRegistry>] {
+        &self.inner.registries
+    }
+
+    pub(super) fn registry(&self, process: &ProcessId) -> &Addr<GroupRegistry> {
+        &self.inner.registries[usize::from(process.shard().0) % self.inner.registries.len()]
     }
 
     fn send(&self, process: &ProcessId, make: impl FnOnce(Reply) -> Request<Reply>) -> Awaited {
@@ -78,34 +153,44 @@ impl Hub {
     }
 
     /// Asks until a worker lives long enough to answer.
-    async fn ask(
+    pub(super) async fn ask(
         &self,
         process: &ProcessId,
         mut make: impl FnMut(Reply) -> Request<Reply>,
     ) -> Result<Answer, RequestError> {
-        for attempt in 1..=self.0.resolve_attempts {
-            match self.send(process, &mut make).await {
-                Ok(answer) => return answer,
-                Err(oneshot::error::RecvError { .. }) => note_death(process, attempt),
+        let mut attempt = 0;
+        while attempt < self.attempts() {
+            match self.send(process, &mut make).hear().await {
+                Told::Answer(answer) => return answer,
+                Told::Again => {}
+                Told::LeaderDied(reason) => {
+                    attempt += 1;
+                    note_death(process, attempt, &reason);
+                }
             }
         }
-        Err(self.died(process))
+        Err(self.died(process).await)
     }
 
-    fn died(&self, process: &ProcessId) -> RequestError {
-        let attempts = self.0.resolve_attempts;
-        RequestError::Internal(format!(
-            "the worker of process {process} died {attempts} times in a row before it answered (limit resolve_attempts); the log says why"
-        ))
+    pub(super) fn attempts(&self) -> u32 {
+        self.inner.options.resolve_attempts.max(1)
+    }
+
+    /// What somebody is told on whom worker after worker died: why the last one did, as far as the registry knows.
+    async fn died(&self, process: &ProcessId) -> RequestError {
+        let cause = self.registry(process).send(CauseOfDeath(process.clone())).await;
+        let cause = cause.ok().flatten().unwrap_or_else(|| "it ended without an answer".to_owned());
+        died_often(GroupName::of_process(process), self.attempts(), &cause)
     }
 
     /// Makes the process what is asked for. Says whether it is new.
     pub async fn define(&self, process: &ProcessId, define: Define) -> Result<bool, RequestError> {
-        let store = &self.0.environment.store;
-        if store.process_count() >= self.0.max_processes
+        let store = &self.environment().store;
+        let most = self.inner.options.max_processes;
+        if store.process_count() >= most
             && store.process(process).map_err(|error| RequestError::Store(error.to_string()))?.is_none()
         {
-            let what = format!("there are {} processes already", self.0.max_processes);
+            let what = format!("there are {most} processes already");
             return Err(RequestError::Overloaded { key: "max_processes", what });
         }
         let answer = self.ask(process, |reply| Request::Define { define: Box::new(define.clone()), reply }).await?;
@@ -132,27 +217,32 @@ impl Hub {
         wait: Duration,
     ) -> Result<Awaiting, RequestError> {
         let deadline = tokio::time::Instant::now() + wait;
+        // Before the message has a slot: one that waits for itself must leave no trace.
+        let _wait = self.enter(&GroupName::of_process(process))?;
         let mut drafts = Drafts(draft);
-        for attempt in 1..=self.0.resolve_attempts {
+        let mut attempt = 0;
+        while attempt < self.attempts() {
             let (later, outcome) = Reply::channel();
             let draft = Box::new(drafts.next());
             let scheduled = self.send(process, |reply| Request::Schedule { draft, reply, outcome: Some(later) });
             // The outcome comes after the slot, so that most often this is the only thing waited for.
-            let waited = tokio::time::timeout_at(deadline, outcome).await;
-            let slot = match scheduled.await {
-                Ok(answer) => slot_of(answer?)?,
-                Err(oneshot::error::RecvError { .. }) => {
-                    note_death(process, attempt);
+            let waited = tokio::time::timeout_at(deadline, outcome.hear()).await;
+            let slot = match scheduled.hear().await {
+                Told::Answer(answer) => slot_of(answer?)?,
+                Told::Again => continue,
+                Told::LeaderDied(reason) => {
+                    attempt += 1;
+                    note_death(process, attempt, &reason);
                     continue;
                 }
             };
             return match waited {
-                Ok(Ok(answer)) => Awaiting::new(slot, answer.and_then(outcome_of)),
-                Ok(Err(_)) => self.await_outcome(process, slot, deadline).await,
+                Ok(Told::Answer(answer)) => Awaiting::new(slot, answer.and_then(outcome_of)),
+                Ok(Told::Again | Told::LeaderDied(_)) => self.await_outcome(process, slot, deadline).await,
                 Err(_) => Ok(Awaiting { slot, outcome: None }),
             };
         }
-        Err(self.died(process))
+        Err(self.died(process).await)
     }
 
     async fn await_outcome(
@@ -161,25 +251,32 @@ impl Hub {
         slot: Slot,
         deadline: tokio::time::Instant,
     ) -> Result<Awaiting, RequestError> {
-        match tokio::time::timeout_at(deadline, self.compute(process, Some(slot))).await {
-            Ok(outcome) => Awaiting::new(slot, outcome),
+        let outcome = self.ask(process, |reply| Request::Compute { slot: Some(slot), reply });
+        match tokio::time::timeout_at(deadline, outcome).await {
+            Ok(outcome) => Awaiting::new(slot, outcome.and_then(outcome_of)),
             Err(_) => Ok(Awaiting { slot, outcome: None }),
         }
     }
 
     /// The outcome of a slot, of the latest where none is named.
     pub async fn compute(&self, process: &ProcessId, slot: Option<Slot>) -> Result<Arc<Computed>, RequestError> {
-        outcome_of(self.ask(process, |reply| Request::Compute { slot, reply }).await?)
+        let _wait = self.enter_log(process, slot).await?;
+        if self.environment().options.process_workers {
+            return outcome_of(self.ask(process, |reply| Request::Compute { slot, reply }).await?);
+        }
+        outcome_of(self.compute_in_group(process, slot).await?)
     }
 
     /// The outcome of whichever slot is computed next.
     pub async fn await_any(&self, process: &ProcessId) -> Result<Arc<Computed>, RequestError> {
+        let _wait = self.enter(&GroupName::of_process(process))?;
         outcome_of(self.ask(process, |reply| Request::AwaitAny { reply }).await?)
     }
 
     /// The latest state, readable.
     pub async fn state(&self, process: &ProcessId) -> Result<Arc<str>, RequestError> {
-        match self.ask(process, |reply| Request::State { reply }).await? {
+        let _wait = self.enter_log(process, None).await?;
+        match self.read_state(process).await? {
             Answer::State(text) => Ok(text),
             other => Err(unexpected(&other)),
         }
@@ -218,45 +315,16 @@ impl Hub {
         self.ask(process, |reply| Request::Wake { reply }).await.map(drop)
     }
 
-    /// The outcome that the message would have against the latest state, and that state's slot.
-    pub async fn dry_run(&self, process: &ProcessId, draft: Draft) -> Result<(Slot, Outcome), RequestError> {
-        let base = match self.ask(process, |reply| Request::Base { reply }).await? {
-            Answer::Base(base) => base,
-            other => return Err(unexpected(&other)),
-        };
-        let closed = |_| RequestError::Internal("the node is stopping".to_owned());
-        let _permit = self.0.dry_runs.acquire().await.map_err(closed)?;
-        let slot = base.slot;
-        self.dry_run_on(process, base, draft).await.map(|outcome| (slot, outcome))
-    }
-
-    async fn dry_run_on(&self, process: &ProcessId, base: Base, draft: Draft) -> Result<Outcome, RequestError> {
-        let environment = self.0.environment.clone();
-        let message = draft.at(process, environment.clock.now_ms());
-        let (sender, receiver) = oneshot::channel();
-        let (pool, process) = (environment.pool.clone(), process.clone());
-        let job = move |_: &dyn crate::device::Seat| {
-            let done = dry_run(environment.factory.as_ref(), &environment.store, &process, &base, message);
-            let _ = sender.send(done);
-        };
-        pool.submit(Lane::Regular, Box::new(job));
-        match receiver.await {
-            Ok(Ok(outcome)) => Ok(outcome),
-            Ok(Err(DryRunError::NotSupported(text))) => Err(RequestError::NotSupported(text)),
-            Ok(Err(DryRunError::Failed(text))) => Err(RequestError::Internal(text)),
-            Err(_) => Err(RequestError::Internal("the dry run ended without an outcome".to_owned())),
-        }
-    }
-
     /// Whether every registry answers.
     pub async fn ping(&self) -> bool {
-        let pings = self.0.registries.iter().map(|registry| registry.send(Ping));
+        let pings = self.inner.registries.iter().map(|registry| registry.send(Ping));
         futures_util::future::join_all(pings).await.iter().all(Result::is_ok)
     }
 
     /// Stops every worker: what runs is interrupted, what is worth it is stored. Returns when all are gone.
     pub async fn shutdown(&self) {
-        let stopping: Vec<_> = self.0.registries.iter().map(|registry| registry.send(Shutdown)).collect();
+        self.environment().trials.interrupt.raise();
+        let stopping: Vec<_> = self.inner.registries.iter().map(|registry| registry.send(Shutdown)).collect();
         for stopped in stopping {
             if let Err(error) = stopped.await {
                 debug!(target: "node", event = "registry_gone", %error);
@@ -276,8 +344,15 @@ impl Drafts {
     }
 }
 
-fn note_death(process: &ProcessId, attempt: u32) {
-    warn!(target: "group", event = "leader_died", %process, group = %process, attempt, reason = "it ended without an answer");
+fn note_death(process: &ProcessId, attempt: u32, reason: &str) {
+    warn!(target: "group", event = "resolving_again", %process, group = %process, attempt, reason);
+}
+
+/// What somebody is told on whom leader after leader died.
+pub(super) fn died_often(group: GroupName, attempts: u32, reason: &str) -> RequestError {
+    let reason =
+        format!("{attempts} in a row before there was an answer (limit resolve_attempts), the last one: {reason}");
+    RequestError::LeaderDied { group, reason }
 }
 
 fn slot_of(answer: Answer) -> Result<Slot, RequestError> {
@@ -301,6 +376,6 @@ fn at(answer: Answer) -> Result<Slot, RequestError> {
     }
 }
 
-fn unexpected(answer: &Answer) -> RequestError {
+pub(super) fn unexpected(answer: &Answer) -> RequestError {
     RequestError::Internal(format!("a worker gave an answer of the wrong kind: {answer:?}"))
 }

@@ -16,14 +16,14 @@ use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
 use super::environment::Environment;
+use super::group_registry::Depth;
 use super::messages::{
-    Claimed, Committed, Evict, Farewell, Handle, Reply, Resolve, Shutdown, Squeeze, TurnReturned, WorkerDropped,
-    WorkerExited,
+    Claimed, Committed, Ended, Evict, Farewell, Handle, Reply, Resolve, Shutdown, Squeeze, TurnReturned,
 };
+use super::registration::Registration;
 use crate::clock::Millis;
 use crate::device::{Interrupt, Lane, Runner};
-use crate::group::Incarnation;
-use crate::ids::{GroupName, MessageId, ProcessId, Slot};
+use crate::ids::{MessageId, ProcessId, Slot};
 use crate::metrics::COUNTERS;
 use crate::process::worker::{
     Answer, Core, Effect, Found, History, Note, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
@@ -36,34 +36,17 @@ use crate::store::Store;
 pub struct Parent {
     /// Requests that came too late for it.
     pub resolve: Recipient<Resolve>,
-    /// That it ended.
-    pub exited: Recipient<WorkerExited>,
-    /// That it was dropped.
-    pub dropped: Recipient<WorkerDropped>,
     /// That memory is short.
     pub squeeze: Recipient<Squeeze>,
-}
-
-/// Tells the registry when the worker is dropped, whatever the reason.
-struct Sentinel {
-    group: GroupName,
-    incarnation: Incarnation,
-    dropped: Recipient<WorkerDropped>,
-}
-
-impl Drop for Sentinel {
-    fn drop(&mut self) {
-        let (group, incarnation) = (self.group.clone(), self.incarnation);
-        self.dropped.do_send(WorkerDropped { group, incarnation, panicked: std::thread::panicking() });
-    }
 }
 
 /// The actor that owns one process in memory.
 pub struct ProcessWorker {
     environment: Arc<Environment>,
     process: ProcessId,
-    sentinel: Sentinel,
+    registration: Registration,
     parent: Parent,
+    depth: Arc<Depth>,
     core: Core<Reply>,
     runner: Option<Runner>,
     interrupt: Interrupt,
@@ -73,16 +56,21 @@ pub struct ProcessWorker {
 }
 
 impl ProcessWorker {
-    /// A worker for `process`, registered as `incarnation`.
-    pub fn new(environment: Arc<Environment>, process: ProcessId, incarnation: Incarnation, parent: Parent) -> Self {
-        let group = GroupName::of_process(&process);
+    /// A worker for `process`, which holds that name by `registration` and notes in `depth` how much waits at it.
+    pub(super) fn new(
+        environment: Arc<Environment>,
+        process: ProcessId,
+        registration: Registration,
+        parent: Parent,
+        depth: Arc<Depth>,
+    ) -> Self {
         let core = Core::new(process.clone(), environment.options.clone());
-        let sentinel = Sentinel { group, incarnation, dropped: parent.dropped.clone() };
         Self {
             environment,
             process,
-            sentinel,
+            registration,
             parent,
+            depth,
             core,
             runner: None,
             interrupt: Interrupt::default(),
@@ -130,7 +118,7 @@ impl Handler<Handle> for ProcessWorker {
 
     fn handle(&mut self, Handle(request): Handle, ctx: &mut Self::Context) {
         if let Request::Compute { slot, .. } = &request {
-            debug!(target: "group", event = "awaiting_compute", process = %self.process, group = %self.sentinel.group,
+            debug!(target: "group", event = "awaiting_compute", process = %self.process, group = %self.registration.group(),
                 worker = %self.process, slot = slot.map(|slot| slot.0));
         }
         if request.starts_worker() {
@@ -242,6 +230,8 @@ impl ProcessWorker {
                 self.carry_out_one(effect, ctx);
             }
         }
+        let (queue, waiters) = self.core.depth();
+        self.depth.set(queue, waiters);
         self.watch_idleness(ctx);
     }
 
@@ -267,10 +257,9 @@ impl ProcessWorker {
             }
             Effect::Note(note) => self.log(note),
             Effect::Gone(remains) => {
-                let (group, incarnation) = (self.sentinel.group.clone(), self.sentinel.incarnation);
                 // The next worker claims the process only after this.
                 self.environment.store.release(&self.process, self.core.epoch());
-                self.parent.exited.do_send(WorkerExited { group, incarnation, remains });
+                self.registration.end(Ended::Exited(remains));
             }
         }
     }
@@ -331,7 +320,7 @@ impl ProcessWorker {
         }
         if self.idle_since.is_none() {
             self.idle_since = Some(Instant::now());
-            debug!(target: "worker", event = "waiting_for_req", process = %self.process, group = %self.sentinel.group);
+            debug!(target: "worker", event = "waiting_for_req", process = %self.process, group = %self.registration.group());
         }
         if self.timer.is_none() {
             self.arm(self.environment.options.max_idle, ctx);
@@ -354,7 +343,7 @@ impl ProcessWorker {
     }
 
     fn log(&self, note: Note) {
-        let (process, group) = (&self.process, &self.sentinel.group);
+        let (process, group) = (&self.process, self.registration.group());
         match note {
             Note::WorkReceived { slot } => {
                 COUNTERS.messages_scheduled.inc();

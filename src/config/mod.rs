@@ -28,4 +28,4 @@ pub use node::{LogConfig, LogFormat, NodeConfig, StoreConfig};
 pub use origin::Origin;
 pub use problem::{ConfigError, Place, Problem};
 pub use process::{DeviceKind, ErrorStrategy, ProcessConfig, Source};
-pub use workers::WorkersConfig;
+pub use workers::{AwaitInProgress, WorkersConfig};

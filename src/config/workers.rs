@@ -2,12 +2,37 @@
 
 use std::time::Duration;
 
-use super::kind;
+use toml::de::DeValue;
+
+use super::kind::{self, Kind, Mismatch};
 use super::process::ErrorStrategy;
 use super::reader::Table;
 
 /// The most threads of one kind that can be asked for.
 const THREADS: usize = 1024;
+
+/// Which equal reads and dry-runs share one execution.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AwaitInProgress {
+    /// None: each is executed by itself.
+    None,
+    /// Those of devices that bring a grouper of their own for them.
+    Named,
+    /// All.
+    #[default]
+    All,
+}
+
+impl AwaitInProgress {
+    fn kind() -> Kind<'static, Self> {
+        Kind::new("\"all\", \"named\" or false", |value| match value {
+            DeValue::String(text) if text == "all" => Ok(Self::All),
+            DeValue::String(text) if text == "named" => Ok(Self::Named),
+            DeValue::Boolean(false) => Ok(Self::None),
+            _ => Err(Mismatch::default()),
+        })
+    }
+}
 
 /// `[workers]`: how processes are computed. Sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +41,18 @@ pub struct WorkersConfig {
     pub process_workers: bool,
     /// How long a worker stays without work.
     pub process_worker_max_idle: Duration,
+    /// How long a base worker stays without work.
+    pub worker_timeout: Duration,
+    /// Which equal reads and dry-runs share one execution.
+    pub await_inprogress: AwaitInProgress,
+    /// Whether a dry-run leaves a base worker behind, which holds the state for the next one.
+    pub spawn_worker: bool,
+    /// Whether a base keeps its state where whoever asks for it doesn't say.
+    pub static_worker: bool,
+    /// Whether a request may wait for a group that waits for it already.
+    pub allow_infinite: bool,
+    /// Whether the status report of all groups is on from the start.
+    pub group_monitor: bool,
     /// What a failed slot does to a process that doesn't say.
     pub error_strategy: ErrorStrategy,
     /// A snapshot is stored after this many slots at the latest.
@@ -50,6 +87,12 @@ impl WorkersConfig {
         Self {
             process_workers: table.or("process_workers", true, kind::flag()),
             process_worker_max_idle: table.or("process_worker_max_idle", Duration::from_secs(300), kind::interval()),
+            worker_timeout: table.or("worker_timeout", Duration::from_secs(10), kind::interval()),
+            await_inprogress: table.or("await_inprogress", AwaitInProgress::All, AwaitInProgress::kind()),
+            spawn_worker: table.or("spawn_worker", true, kind::flag()),
+            static_worker: table.or("static_worker", false, kind::flag()),
+            allow_infinite: table.or("allow_infinite", false, kind::flag()),
+            group_monitor: table.or("group_monitor", false, kind::flag()),
             error_strategy: table.or("error_strategy", ErrorStrategy::default(), ErrorStrategy::kind()),
             process_cache_frequency: table.or("process_cache_frequency", 1000, kind::positive()),
             process_async_cache: table.or("process_async_cache", true, kind::flag()),

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::{Call, Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode, StateView};
 use crate::config::limits::LimitKey;
+use crate::group::Grouper;
 use crate::ids::{ProcessId, Slot};
 use crate::process::{Cause, Definition, DeviceKind, Entry, Json, Outcome};
 
@@ -20,13 +21,15 @@ pub const BROKEN: &str = "broken";
 /// How often a held call that obeys looks whether it is interrupted.
 const LOOK: Duration = Duration::from_millis(1);
 
-/// What a live call does. A call without a plan takes the message.
+/// What a live call or a dry run does. A call without a plan takes the message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Act {
     /// Takes the message.
     Take,
     /// Takes the message after this time.
     TakeAfter(Duration),
+    /// Answers as if it had taken the message, and leaves the state as it is.
+    Look,
     /// Fails by the handler's own error, with these words.
     Fail(&'static str),
     /// Ends at a limit.
@@ -35,6 +38,8 @@ pub enum Act {
     Panic(&'static str),
     /// Meets a fault of the machine, with these words.
     Fault(&'static str),
+    /// Has no such call.
+    Lack,
     /// Takes the message; whoever asks the device for its size afterwards panics. That is the worker's own thread.
     Poison,
 }
@@ -88,7 +93,15 @@ struct Script {
     calls: Vec<Called>,
     throws: u64,
     engine: u64,
+    grouper: Option<Grouper>,
     poisoned_engines: usize,
+}
+
+impl Script {
+    fn info(&self, deterministic: bool) -> DeviceInfo {
+        let grouper = self.grouper.clone().unwrap_or(Grouper::Process);
+        DeviceInfo { deterministic, engine: format!("fake {}", self.engine), grouper, needs_worker: true }
+    }
 }
 
 /// The handle by which a test steers fake devices and sees what they did. Clones share it; it is their factory, too.
@@ -100,12 +113,12 @@ impl Fakes {
         self.0.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The live calls at `slot` do this, one after the other; those after them take the message.
+    /// The live calls and dry runs at `slot` do this, one after the other; those after them take the message.
     pub fn plan(&self, process: &ProcessId, slot: u64, acts: impl IntoIterator<Item = Act>) {
         self.script().plans.entry((process.clone(), Slot(slot))).or_default().extend(acts);
     }
 
-    /// The next live call of `process` waits at the gate. Each further use of this holds one call more.
+    /// The next live call or dry run of `process` waits at the gate. Each further use of this holds one call more.
     pub fn hold(&self, process: &ProcessId, manner: Manner) {
         self.script().holds.entry(process.clone()).or_default().push_back(manner);
     }
@@ -134,7 +147,12 @@ impl Fakes {
         self.script().engine += 1;
     }
 
-    /// The next so many askers for the engine's version panic. Each worker asks once, on its own thread, when it takes a
+    /// The factory's devices name their groups by this from now on; before, by the process.
+    pub fn set_grouper(&self, grouper: Grouper) {
+        self.script().grouper = Some(grouper);
+    }
+
+    /// The next so many askers for a kind's facts panic. Each worker asks once, on its own thread, when it takes a
     /// process over.
     pub fn poison_engine(&self, times: usize) {
         self.script().poisoned_engines = times;
@@ -205,6 +223,7 @@ impl DeviceFactory for Fakes {
         _: &Definition,
         source: &[u8],
         interrupt: Interrupt,
+        _: Mode,
     ) -> Result<Box<dyn Device>, DeviceError> {
         self.check(&DeviceKind::Lua, source)?;
         self.script().created.push(process.clone());
@@ -224,14 +243,14 @@ impl DeviceFactory for Fakes {
         if is_broken { Err(DeviceError::Load("line 1: it is broken".to_owned())) } else { Ok(()) }
     }
 
-    fn engine(&self, _: DeviceKind) -> String {
+    fn info(&self, _: DeviceKind) -> DeviceInfo {
         let mut script = self.script();
         if script.poisoned_engines > 0 {
             script.poisoned_engines -= 1;
             drop(script);
             panic_with("the engine is poisoned");
         }
-        format!("fake {}", script.engine)
+        script.info(true)
     }
 }
 
@@ -247,11 +266,39 @@ struct Fake {
 }
 
 impl Fake {
+    /// Does what is planned for the call.
+    fn act(&mut self, asked: Asked, entry: &Entry) -> Result<Call, DeviceError> {
+        self.fakes.note(&self.process, asked, entry.slot);
+        let Some(act) = self.fakes.pass(&self.process, entry.slot, &self.interrupt) else {
+            return Ok(Call::Interrupted);
+        };
+        match act {
+            Act::Take => {}
+            Act::TakeAfter(time) => self.fakes.linger(time),
+            Act::Look => return Ok(self.answer(self.taken.len() + 1)),
+            Act::Fail(text) => return Ok(Call::Done(Cause::Error, Outcome::failed(text, 1))),
+            Act::Exceed(key) => {
+                let text = format!("limit {key}: it is told to exceed it");
+                return Ok(Call::Done(Cause::Limit(key), Outcome::failed(text, 1)));
+            }
+            Act::Panic(text) => panic_with(text),
+            Act::Fault(text) => return Err(DeviceError::Fault(text.to_owned())),
+            Act::Lack => return Err(DeviceError::NotSupported("fake")),
+            Act::Poison => self.is_poisoned = true,
+        }
+        Ok(self.take(entry))
+    }
+
     fn take(&mut self, entry: &Entry) -> Call {
         self.taken.push(entry.message.data.clone());
         self.last = entry.slot;
+        self.answer(self.taken.len())
+    }
+
+    /// The answer of a state that holds so many messages.
+    fn answer(&self, taken: usize) -> Call {
         let number = if self.is_deterministic {
-            self.taken.len() as u64
+            taken as u64
         } else {
             let mut script = self.fakes.script();
             script.throws += 1;
@@ -276,28 +323,14 @@ impl Device for Fake {
             self.fakes.note(&self.process, Asked::Replay, entry.slot);
             return Ok(self.take(entry));
         }
-        self.fakes.note(&self.process, Asked::Compute, entry.slot);
-        let Some(act) = self.fakes.pass(&self.process, entry.slot, &self.interrupt) else {
-            return Ok(Call::Interrupted);
-        };
-        match act {
-            Act::Take => {}
-            Act::TakeAfter(time) => self.fakes.linger(time),
-            Act::Fail(text) => return Ok(Call::Done(Cause::Error, Outcome::failed(text, 1))),
-            Act::Exceed(key) => {
-                let text = format!("limit {key}: it is told to exceed it");
-                return Ok(Call::Done(Cause::Limit(key), Outcome::failed(text, 1)));
-            }
-            Act::Panic(text) => panic_with(text),
-            Act::Fault(text) => return Err(DeviceError::Fault(text.to_owned())),
-            Act::Poison => self.is_poisoned = true,
-        }
-        Ok(self.take(entry))
+        self.act(Asked::Compute, entry)
     }
 
     fn dry_run(&mut self, entry: &Entry) -> Result<Call, DeviceError> {
-        self.fakes.note(&self.process, Asked::DryRun, entry.slot);
-        Ok(self.take(entry))
+        if self.interrupt.is_raised() {
+            return Ok(Call::Interrupted);
+        }
+        self.act(Asked::DryRun, entry)
     }
 
     fn snapshot(&self) -> Result<Arc<[u8]>, DeviceError> {
@@ -319,7 +352,7 @@ impl Device for Fake {
     }
 
     fn info(&self) -> DeviceInfo {
-        DeviceInfo { deterministic: self.is_deterministic, engine: "fake".to_owned() }
+        self.fakes.script().info(self.is_deterministic)
     }
 
     fn memory(&self) -> u64 {

@@ -3,32 +3,45 @@
 //! A device is created for one definition, holds the state of one process and is handed from thread to thread, never
 //! shared. It knows nothing of logs, slots to come or the store.
 
-mod dry_run;
+mod base_state;
 pub mod fake;
 mod feed;
+mod guarded;
+mod loader;
 mod log_reader;
 pub mod lua;
 mod pool;
 mod runner;
+mod trial;
 
-pub use dry_run::{DryRunError, dry_run};
+#[cfg(test)]
+mod tests;
+
+pub use base_state::{BaseError, BaseState};
+pub use loader::{BaseLoader, Loading};
 pub use log_reader::LogReader;
 pub use pool::{ComputePool, Job, Lane, PoolOptions};
 pub use runner::{Runner, Seat};
+pub use trial::{Trial, TrialError, Tried};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crate::group::Grouper;
 use crate::ids::ProcessId;
-use crate::process::{Cause, Definition, Entry, Outcome};
+use crate::process::{Cause, Definition, DeviceKind, Entry, Outcome};
 
 /// What a device says of itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct DeviceInfo {
     /// Whether the same log always yields the same bytes. What isn't must have its outcome on disk before anyone sees it.
     pub deterministic: bool,
     /// The engine's name and version, as definitions record it.
     pub engine: String,
+    /// What names the groups of its executions.
+    pub grouper: Grouper,
+    /// Whether its requests need somebody who holds a state in memory for them.
+    pub needs_worker: bool,
 }
 
 /// Why a device has no outcome to give. None of these is the handler's doing; the slot is tried again.
@@ -84,6 +97,8 @@ pub enum Mode {
     /// The outcome is known to have been repeatable. Limits that depend on the machine (time, memory) are lifted,
     /// nothing is logged.
     Replay,
+    /// The outcome becomes no slot of the log. All limits hold; nothing is logged, for it is not the process that speaks.
+    Trial,
 }
 
 /// What computes: the code of one definition over the state of one process.
@@ -94,7 +109,8 @@ pub trait Device: Send {
     /// Applies a message to the state.
     fn compute(&mut self, entry: &Entry, mode: Mode) -> Result<Call, DeviceError>;
 
-    /// Applies a message to this device, which is a copy made for the purpose and dropped afterwards.
+    /// Applies a message to this device, which is a copy made for the purpose: as [`Mode::Trial`] says, and else with the same
+    /// outcome and the same state afterwards as [`Device::compute`]. It is a call of its own because a device may have none.
     fn dry_run(&mut self, entry: &Entry) -> Result<Call, DeviceError>;
 
     /// The state, as bytes that [`Device::restore`] takes. For a deterministic device a function of the log alone.
@@ -122,18 +138,20 @@ pub enum StateView {
 
 /// Makes devices.
 pub trait DeviceFactory: Send + Sync {
-    /// A device for `process` with the code `source`, without state. Runs the code's top level under the definition's limits.
+    /// A device for `process` with the code `source`, without state. Runs the code's top level under the definition's limits,
+    /// as a call in this `mode`.
     fn create(
         &self,
         process: &ProcessId,
         definition: &Definition,
         source: &[u8],
         interrupt: Interrupt,
+        mode: Mode,
     ) -> Result<Box<dyn Device>, DeviceError>;
 
     /// Looks whether `source` can be code at all, without running it. The error names the line.
-    fn check(&self, definition: &crate::process::DeviceKind, source: &[u8]) -> Result<(), DeviceError>;
+    fn check(&self, definition: &DeviceKind, source: &[u8]) -> Result<(), DeviceError>;
 
-    /// The engine that this build has for a kind, as definitions record it.
-    fn engine(&self, kind: crate::process::DeviceKind) -> String;
+    /// What the devices of a kind are in this build, without making one.
+    fn info(&self, kind: DeviceKind) -> DeviceInfo;
 }

@@ -1,19 +1,25 @@
 //! A device on its way through a log: restored, replayed, and from there on computing.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
+mod replay;
+
+pub(super) use replay::Unreplayed;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::feed::Feed;
+use super::guarded::{discard, guarded};
 use super::log_reader::LogReader;
 use super::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, StateView};
 use crate::clock::thread_cpu_time;
 use crate::ids::{ProcessId, Slot};
 use crate::process::worker::{Base, TurnDone, TurnPlan};
-use crate::process::{Cause, Computed, Definition, Entry, EntryKind, ErrorStrategy, Halt, Json, Outcome, RequestError};
+use crate::process::{
+    Cause, Computed, Definition, Entry, EntryKind, ErrorStrategy, Halt, Json, Outcome, RequestError, SnapshotRef,
+};
 
 /// A turn ends when its outcomes have so many bytes, so that one commit can hold them.
 const TURN_WEIGHT: u64 = 8 << 20;
@@ -41,12 +47,24 @@ pub struct Runner {
     /// Why there is no device although the log has begun.
     broken: Option<String>,
     position: Option<Slot>,
+    purpose: Purpose,
+}
+
+/// What a runner is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Purpose {
+    /// To be the process.
+    Worker,
+    /// To come to a state of its past.
+    Base,
 }
 
 /// Why a turn ends before its goal.
 enum End {
     Interrupted,
     Halt(Halt),
+    /// A slot that had to be repeated for a base, and can't.
+    NotRepeatable(Slot),
     Fault(String),
 }
 
@@ -64,6 +82,26 @@ impl Runner {
         log: Arc<dyn LogReader>,
         interrupt: Interrupt,
     ) -> Self {
+        Self::for_purpose(Purpose::Worker, process, factory, log, interrupt)
+    }
+
+    /// A runner that comes to states of the past by [`replay_to`](Self::replay_to), and never computes.
+    pub(super) fn for_base(
+        process: ProcessId,
+        factory: Arc<dyn DeviceFactory>,
+        log: Arc<dyn LogReader>,
+        interrupt: Interrupt,
+    ) -> Self {
+        Self::for_purpose(Purpose::Base, process, factory, log, interrupt)
+    }
+
+    fn for_purpose(
+        purpose: Purpose,
+        process: ProcessId,
+        factory: Arc<dyn DeviceFactory>,
+        log: Arc<dyn LogReader>,
+        interrupt: Interrupt,
+    ) -> Self {
         Self {
             process,
             factory,
@@ -76,6 +114,7 @@ impl Runner {
             is_deterministic: true,
             broken: None,
             position: None,
+            purpose,
         }
     }
 
@@ -96,6 +135,10 @@ impl Runner {
         match end {
             Ok(()) | Err(End::Interrupted) => {}
             Err(End::Halt(halt)) => done.halt = Some(halt),
+            Err(End::NotRepeatable(slot)) => {
+                done.fault = Some(format!("slot {slot} cannot be repeated"));
+                self.lose();
+            }
             Err(End::Fault(error)) => {
                 done.fault = Some(error);
                 self.lose();
@@ -175,8 +218,7 @@ impl Runner {
                     Ok(()) => {
                         self.install(snapshot.definition, &definition, device);
                         self.position = Some(snapshot.slot);
-                        info!(target: "worker", event = "restored", process = %self.process, group = %self.process,
-                            slot = snapshot.slot.0, size = snapshot.size);
+                        self.tell_restored(&snapshot);
                         break;
                     }
                     Err(error) => warn!(target: "worker", event = "snapshot_unusable", process = %self.process,
@@ -186,6 +228,14 @@ impl Runner {
         }
         self.is_restored = true;
         Ok(())
+    }
+
+    fn tell_restored(&self, snapshot: &SnapshotRef) {
+        let (process, slot, size) = (&self.process, snapshot.slot.0, snapshot.size);
+        match self.purpose {
+            Purpose::Worker => info!(target: "worker", event = "restored", %process, group = %process, slot, size),
+            Purpose::Base => debug!(target: "device", event = "base_restored", %process, slot, size),
+        }
     }
 
     /// Reads the definition of a slot and makes its device, without state.
@@ -203,7 +253,11 @@ impl Runner {
         let hash = definition.specification.source;
         let source = self.log.blob(&self.process, hash).map_err(fault)?;
         let source = source.ok_or_else(|| DeviceError::Fault(format!("source {hash} is not in the store")))?;
-        let device = self.factory.create(&self.process, &definition, &source, self.interrupt.clone())?;
+        let mode = match self.purpose {
+            Purpose::Worker => Mode::Live,
+            Purpose::Base => Mode::Trial,
+        };
+        let device = self.factory.create(&self.process, &definition, &source, self.interrupt.clone(), mode)?;
         Ok((definition, device))
     }
 
@@ -229,72 +283,15 @@ impl Runner {
     }
 
     fn lose(&mut self) {
-        // A device that panicked may panic again when it is dropped.
-        let device = self.device.take();
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(device)));
+        discard(self.device.take());
         self.is_restored = false;
         self.in_force = None;
         self.broken = None;
         self.position = None;
     }
 
-    fn replay(&mut self, entry: &Entry, recorded: &Computed) -> Result<(), End> {
-        let slot = entry.slot;
-        let fault = |error: DeviceError| End::Fault(format!("replay of slot {slot}: {error}"));
-        if entry.kind == EntryKind::Definition {
-            return self.replay_definition(entry, recorded).map_err(fault);
-        }
-        if recorded.cause != Cause::Success {
-            return Ok(());
-        }
-        self.switch(recorded.definition).map_err(fault)?;
-        let Some(device) = &mut self.device else {
-            return Err(End::Fault(format!("replay of slot {slot}: there is no device")));
-        };
-        match device.compute(entry, Mode::Replay).map_err(fault)? {
-            Call::Interrupted => Err(End::Interrupted),
-            Call::Done(Cause::Success, outcome) if outcome == recorded.outcome => Ok(()),
-            Call::Done(Cause::Success, _) => {
-                warn!(target: "compute", event = "replay_differs", process = %self.process, slot = slot.0,
-                    "the outcome computed again is not the one that is stored; the stored one stays");
-                Ok(())
-            }
-            Call::Done(_, outcome) => Err(End::Fault(format!(
-                "replay of slot {slot} fails where it succeeded before: {}",
-                outcome.error.unwrap_or_default()
-            ))),
-        }
-    }
-
-    fn replay_definition(&mut self, entry: &Entry, recorded: &Computed) -> Result<(), DeviceError> {
-        let is_first = self.device.is_none();
-        if recorded.cause == Cause::Load {
-            if is_first {
-                self.broken = recorded.outcome.error.clone();
-            }
-            return Ok(());
-        }
-        match self.switch(if recorded.cause == Cause::Skipped { entry.slot } else { recorded.definition }) {
-            // Passed over because it does not load.
-            Err(DeviceError::Load(error)) if recorded.cause == Cause::Skipped => {
-                if is_first {
-                    self.broken = Some(error);
-                }
-                return Ok(());
-            }
-            switched => switched?,
-        }
-        if let Some(device) = &mut self.device
-            && is_first
-            && recorded.cause == Cause::Success
-        {
-            device.init(entry, Mode::Replay)?;
-        }
-        Ok(())
-    }
-
     fn live(&mut self, entry: &Entry, under: Option<Slot>, mode: Mode) -> Result<Step, End> {
-        let began = Instant::now();
+        let (began, before) = (Instant::now(), self.in_force);
         let called = match entry.kind {
             EntryKind::Message => self.live_message(entry, under, mode)?,
             EntryKind::Definition => self.live_definition(entry, under, mode)?,
@@ -308,11 +305,27 @@ impl Runner {
             && self.strategy == ErrorStrategy::Throw
             && !is_kept
         {
+            if under.is_some() && entry.kind == EntryKind::Message {
+                self.go_back(before)?;
+            }
             return Err(End::Halt(Halt { slot, error: error.clone(), resumed: None }));
         }
         let definition = self.in_force.unwrap_or(slot);
         let computed = Computed { slot, definition, cause, outcome };
         Ok(Step { is_panic: cause == Cause::Panic, computed })
+    }
+
+    /// Puts back the code that was in force before a slot was tried again in vain, so that the slots after it meet what a
+    /// replay of the log would bring them.
+    fn go_back(&mut self, before: Option<Slot>) -> Result<(), End> {
+        match before {
+            Some(before) => self.switch(before).map_err(|error| End::Fault(error.to_string())),
+            None => {
+                discard(self.device.take());
+                self.in_force = None;
+                Ok(())
+            }
+        }
     }
 
     fn live_message(&mut self, entry: &Entry, under: Option<Slot>, mode: Mode) -> Result<(Cause, Outcome), End> {
@@ -324,7 +337,7 @@ impl Runner {
             let error = format!("the process has no working definition: {why}");
             return Ok((Cause::Error, Outcome::failed(error, 0)));
         };
-        guarded(|| device.compute(entry, mode))
+        ended(|| device.compute(entry, mode))
     }
 
     fn live_definition(&mut self, entry: &Entry, under: Option<Slot>, mode: Mode) -> Result<(Cause, Outcome), End> {
@@ -335,10 +348,12 @@ impl Runner {
         let (definition, mut device) = match created {
             Ok(created) => created,
             Err(DeviceError::Load(error)) => {
+                // In the outcome's words, as a replay finds them: what later slots say of it must not depend on restarts.
+                let error = format!("the definition does not load: {error}");
                 if self.device.is_none() {
                     self.broken = Some(error.clone());
                 }
-                return Ok((Cause::Load, Outcome::failed(format!("the definition does not load: {error}"), 0)));
+                return Ok((Cause::Load, Outcome::failed(error, 0)));
             }
             Err(error) => return Err(End::Fault(error.to_string())),
         };
@@ -346,7 +361,7 @@ impl Runner {
         let called = match &self.device {
             None => {
                 self.strategy = definition.error_strategy;
-                guarded(|| device.init(entry, mode))?
+                ended(|| device.init(entry, mode))?
             }
             Some(old) => {
                 let moved = old.snapshot().and_then(|state| device.restore(&state));
@@ -385,81 +400,13 @@ impl Runner {
 }
 
 /// Calls the device; a panic is an outcome, a fault of the machine isn't.
-fn guarded(call: impl FnOnce() -> Result<Call, DeviceError>) -> Result<(Cause, Outcome), End> {
-    match catch_unwind(AssertUnwindSafe(call)) {
-        Ok(Ok(Call::Done(cause, outcome))) => Ok((cause, outcome)),
-        Ok(Ok(Call::Interrupted)) => Err(End::Interrupted),
-        Ok(Err(error)) => Err(End::Fault(error.to_string())),
-        Err(panic) => {
-            let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
-            let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
-            let error = format!("panic: {}", text.as_deref().unwrap_or("the device gave no reason"));
-            Ok((Cause::Panic, Outcome::failed(error, 0)))
-        }
+fn ended(call: impl FnOnce() -> Result<Call, DeviceError>) -> Result<(Cause, Outcome), End> {
+    match guarded(call) {
+        Ok(Call::Done(cause, outcome)) => Ok((cause, outcome)),
+        Ok(Call::Interrupted) => Err(End::Interrupted),
+        Err(error) => Err(End::Fault(error.to_string())),
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::fake::Fakes;
-    use crate::ids::BlobHash;
-    use crate::process::SnapshotRef;
-
-    /// A log with nothing in it, which takes its time to be read.
-    struct Empty(Duration);
-
-    impl LogReader for Empty {
-        fn entries(&self, _: &ProcessId, _: Slot, _: Slot) -> Result<Vec<Entry>, String> {
-            let began = thread_cpu_time();
-            while thread_cpu_time() - began < self.0 {}
-            Ok(Vec::new())
-        }
-        fn outcomes(&self, _: &ProcessId, _: Slot, _: Slot) -> Result<Vec<Computed>, String> {
-            Ok(Vec::new())
-        }
-        fn entry(&self, _: &ProcessId, _: Slot) -> Result<Option<Entry>, String> {
-            Ok(None)
-        }
-        fn blob(&self, _: &ProcessId, _: BlobHash) -> Result<Option<Arc<[u8]>>, String> {
-            Ok(None)
-        }
-        fn snapshots(&self, _: &ProcessId) -> Result<Vec<SnapshotRef>, String> {
-            Ok(Vec::new())
-        }
-        fn read_snapshot(&self, _: &ProcessId, _: &SnapshotRef) -> Result<Arc<[u8]>, String> {
-            Err("there is none".to_owned())
-        }
-    }
-
-    struct Overflow;
-
-    impl Seat for Overflow {
-        fn has_overrun(&self) -> bool {
-            true
-        }
-    }
-
-    #[test]
-    fn a_process_is_slow_by_the_time_that_it_takes_itself_not_by_the_thread_it_sits_on() {
-        let length = Duration::from_millis(5);
-        for (takes, is_slow) in [(Duration::ZERO, false), (length * 4, true)] {
-            let process = ProcessId::parse("a").unwrap();
-            let log = Arc::new(Empty(takes));
-            let mut runner = Runner::new(process, Arc::new(Fakes::default()), log, Interrupt::default());
-            let plan = TurnPlan {
-                goal: Some(Slot::ZERO),
-                recorded: None,
-                retried: None,
-                entries: Vec::new(),
-                resumed: None,
-                wants_state: false,
-                wants_snapshot: false,
-                is_slow: true,
-            };
-            let done = runner.turn(plan, length, &Overflow);
-            assert!(done.fault.is_some(), "slot 0 is missing");
-            assert_eq!(done.is_slow, is_slow, "after {takes:?}");
-        }
-    }
-}
+mod tests;

@@ -1,5 +1,14 @@
-//! Names under which equal executions join, and who holds them.
+//! Names under which equal executions join, who holds them, and who waits for whom.
 
+pub mod base_line;
+mod chain;
+mod grouper;
 mod registrations;
+mod report;
+mod waits;
 
-pub use registrations::{Held, Incarnation, Registrations};
+pub use chain::{Chain, ChainError};
+pub use grouper::{Asked, BaseName, Group, Grouper, StateName};
+pub use registrations::{Ended, Found, Held, Incarnation, Member, NotRenamed, Registrations};
+pub use report::{Changes, GroupStatus, Report};
+pub use waits::{Circle, WaitGraph, WaitGuard, WaitTable};

@@ -70,7 +70,10 @@ impl From<RequestError> for ApiError {
             RequestError::NotFound(_) | RequestError::SlotOutOfRange { .. } | RequestError::WrongGroup { .. } => {
                 StatusCode::NOT_FOUND
             }
-            RequestError::IdReused(_) | RequestError::Conflict(_) | RequestError::Halted { .. } => StatusCode::CONFLICT,
+            RequestError::IdReused(_)
+            | RequestError::Conflict(_)
+            | RequestError::Halted { .. }
+            | RequestError::BaseHalted { .. } => StatusCode::CONFLICT,
             RequestError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             RequestError::Overloaded { .. } | RequestError::Unknown(_) | RequestError::Store(_) => {
                 StatusCode::SERVICE_UNAVAILABLE

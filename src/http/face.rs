@@ -4,12 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use actix::Addr;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::ApiError;
-use crate::actors::{Hub, Readiness};
+use crate::actors::{GroupMonitor, Hub, Readiness};
 use crate::config::units::format_duration;
 use crate::config::{HttpConfig, NamedToken};
 use crate::process::RequestError;
@@ -18,6 +19,8 @@ use crate::process::RequestError;
 pub struct Face {
     /// The way to the processes.
     pub hub: Hub,
+    /// Who reports on groups.
+    pub group_monitor: Addr<GroupMonitor>,
     /// Whether the node is ready.
     pub readiness: Arc<Readiness>,
     /// Who may ask; empty: anyone.
@@ -39,9 +42,16 @@ const DRAIN_FACTOR: usize = 16;
 
 impl Face {
     /// The face of a node.
-    pub fn new(hub: Hub, readiness: Arc<Readiness>, config: &HttpConfig, now_from_cache: bool) -> Self {
+    pub fn new(
+        hub: Hub,
+        group_monitor: Addr<GroupMonitor>,
+        readiness: Arc<Readiness>,
+        config: &HttpConfig,
+        now_from_cache: bool,
+    ) -> Self {
         Self {
             hub,
+            group_monitor,
             readiness,
             tokens: config.tokens.clone(),
             hosts: config.hosts.clone(),

@@ -1,7 +1,9 @@
 //! The HTTP face: wire types, routes, refusals. It knows the hub and no store.
 
+mod chain;
 mod error;
 mod face;
+mod groups;
 mod guard;
 mod health;
 mod processes;

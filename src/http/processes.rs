@@ -8,6 +8,7 @@ use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, reso
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde_json::json;
 
+use super::chain::Came;
 use super::error::ApiError;
 use super::face::Face;
 use super::guard::Caller;
@@ -109,7 +110,14 @@ async fn show(face: Data<Face>, id: Path<String>) -> Answer {
     Ok(HttpResponse::Ok().json(ProcessOut::new(process, status)))
 }
 
-async fn schedule(face: Data<Face>, caller: Caller, id: Path<String>, request: HttpRequest, body: Payload) -> Answer {
+async fn schedule(
+    face: Data<Face>,
+    caller: Caller,
+    came: Came,
+    id: Path<String>,
+    request: HttpRequest,
+    body: Payload,
+) -> Answer {
     let process = process(&id)?;
     let wait = query(&request)?.wait()?.unwrap_or(Duration::ZERO);
     let body = face.body(body).await?;
@@ -123,7 +131,7 @@ async fn schedule(face: Data<Face>, caller: Caller, id: Path<String>, request: H
     }
     // A wait is no longer than a request may take.
     let wait = wait.min(face.request_timeout.mul_f32(0.9));
-    let awaiting = face.bounded(face.hub.schedule_and_wait(&process, draft, wait)).await?;
+    let awaiting = face.bounded(face.hub.behind(came.0).schedule_and_wait(&process, draft, wait)).await?;
     let outcome = awaiting.outcome.as_ref().map(|computed| &computed.outcome);
     let body = ScheduledOut { id: &message, process: &process, slot: awaiting.slot, outcome };
     Ok(match outcome {
@@ -157,7 +165,7 @@ fn computed(process: &ProcessId, computed: &Computed) -> HttpResponse {
     HttpResponse::Ok().json(ComputedOut { process, slot: computed.slot, outcome: &computed.outcome })
 }
 
-async fn compute(face: Data<Face>, id: Path<String>, request: HttpRequest) -> Answer {
+async fn compute(face: Data<Face>, came: Came, id: Path<String>, request: HttpRequest) -> Answer {
     let process = process(&id)?;
     let slot = query(&request)?.slot()?;
     let outcome = async {
@@ -166,12 +174,12 @@ async fn compute(face: Data<Face>, id: Path<String>, request: HttpRequest) -> An
         {
             return Ok(Arc::new(stored));
         }
-        face.hub.compute(&process, slot).await
+        face.hub.behind(came.0).compute(&process, slot).await
     };
     Ok(computed(&process, &*face.bounded(outcome).await?))
 }
 
-async fn now(face: Data<Face>, id: Path<String>) -> Answer {
+async fn now(face: Data<Face>, came: Came, id: Path<String>) -> Answer {
     let process = process(&id)?;
     let outcome = async {
         if face.now_from_cache
@@ -179,23 +187,23 @@ async fn now(face: Data<Face>, id: Path<String>) -> Answer {
         {
             return Ok(Arc::new(stored));
         }
-        face.hub.compute(&process, None).await
+        face.hub.behind(came.0).compute(&process, None).await
     };
     Ok(computed(&process, &*face.bounded(outcome).await?))
 }
 
-async fn state(face: Data<Face>, id: Path<String>) -> Answer {
+async fn state(face: Data<Face>, came: Came, id: Path<String>) -> Answer {
     let process = process(&id)?;
-    let text = face.bounded(face.hub.state(&process)).await?;
+    let text = face.bounded(face.hub.behind(came.0).state(&process)).await?;
     Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text.as_bytes().to_vec()))
 }
 
-async fn dry_run(face: Data<Face>, caller: Caller, id: Path<String>, body: Payload) -> Answer {
+async fn dry_run(face: Data<Face>, caller: Caller, came: Came, id: Path<String>, body: Payload) -> Answer {
     let process = process(&id)?;
     let body = face.body(body).await?;
     let now = face.hub.environment().clock.now_ms();
     let draft = MessageIn::read(&body)?.into_draft(&process, &caller.0, now)?;
-    let (slot, outcome) = face.bounded(face.hub.dry_run(&process, draft)).await?;
+    let (slot, outcome) = face.bounded(face.hub.behind(came.0).dry_run(&process, draft)).await?;
     Ok(HttpResponse::Ok().json(ComputedOut { process: &process, slot, outcome: &outcome }))
 }
 

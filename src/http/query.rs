@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::error::ApiError;
 use crate::config::units::parse_duration;
-use crate::ids::{ProcessId, Slot};
+use crate::ids::{GroupName, ProcessId, Slot};
 use crate::process::{Order, PageQuery};
 
 /// Rows of a page where no limit is given.
@@ -28,6 +28,7 @@ pub struct Query {
     slot: Option<String>,
     wait: Option<String>,
     skip: Option<String>,
+    group: Option<String>,
 }
 
 fn number<T: FromStr>(name: &str, text: Option<&str>, expected: &str) -> Result<Option<T>, ApiError> {
@@ -54,6 +55,11 @@ impl Query {
         let read =
             |text: &String| parse_duration(text).map_err(|error| ApiError::bad_request(format!("wait: {error}")));
         self.wait.as_ref().map(read).transpose()
+    }
+
+    /// `group`.
+    pub fn group(&self) -> Result<Option<GroupName>, ApiError> {
+        Ok(self.group.as_deref().map(GroupName::parse).transpose()?)
     }
 
     /// `skip`.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
@@ -153,6 +154,38 @@ pub struct ProcessIn {
     /// Its own limits.
     #[serde(default)]
     pub limits: Option<Object<LimitsIn>>,
+}
+
+/// A base that is to be held.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct BaseIn {
+    /// The slot after which it is the state; the latest where it is missing.
+    pub slot: Option<Slot>,
+    /// Whether it stays as it is; else the result of each request becomes the base.
+    #[serde(rename = "static")]
+    pub is_static: Option<bool>,
+    timeout: Option<String>,
+}
+
+impl BaseIn {
+    /// How long the base is held without work.
+    pub fn timeout(&self) -> Result<Option<Duration>, ApiError> {
+        let read = |text: &String| match parse_duration(text) {
+            Ok(timeout) if timeout.is_zero() => Err(ApiError::bad_request("timeout: it must be longer than nothing")),
+            Ok(timeout) => Ok(timeout),
+            Err(error) => Err(ApiError::bad_request(format!("timeout: {error}"))),
+        };
+        self.timeout.as_ref().map(read).transpose()
+    }
+}
+
+/// What a group monitor is on for.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GroupIn {
+    /// The name of the group; all where it is missing.
+    pub group: Option<String>,
 }
 
 /// Limits as the configuration writes them: sizes and durations as texts, or plain numbers.

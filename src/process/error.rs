@@ -33,6 +33,8 @@ pub enum RequestError {
     WrongGroup { asked: GroupName, led: GroupName },
     #[error("the leader of group {group} died: {reason}")]
     LeaderDied { group: GroupName, reason: String },
+    #[error("base {group} halted: {error}; it takes no more requests, DELETE /groups/{group} ends it")]
+    BaseHalted { group: GroupName, error: String },
     #[error("{0}")]
     NotSupported(String),
     #[error("it is not known whether this was stored: {0}; ask again with the same Id")]
@@ -69,7 +71,7 @@ impl RequestError {
             Self::TooLarge { .. } => "too_large",
             Self::Overloaded { .. } => "overloaded",
             Self::Deadline(_) => "deadline",
-            Self::Halted { .. } => "halted",
+            Self::Halted { .. } | Self::BaseHalted { .. } => "halted",
             Self::InfiniteRecursion { .. } => "infinite_recursion",
             Self::WrongGroup { .. } => "not_found",
             Self::NotSupported(_) => "not_supported",

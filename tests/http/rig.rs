@@ -13,7 +13,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::Data;
 use bytes::Bytes;
-use mainstay::actors::{Environment, GroupRegistry, Hub, MemoryLedger, Readiness};
+use mainstay::actors::{Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, TrialRoom};
 use mainstay::clock::Clock;
 use mainstay::config::{Config, Origin, parse};
 use mainstay::device::fake::Fakes;
@@ -117,6 +117,7 @@ fn environment(config: &Config, store: Store, factory: Arc<dyn DeviceFactory>) -
     Environment {
         store,
         pool: ComputePool::start(pool).unwrap(),
+        trials: TrialRoom::default(),
         factory,
         clock: Clock::system(),
         options: WorkerOptions {
@@ -144,11 +145,11 @@ impl Node {
         let store = Store::open(StoreOptions { data_dir, disk_reserve: 0, engine }).unwrap();
         let environment = Arc::new(environment(&config, store, factory));
         let registry = GroupRegistry::new(environment.clone()).start();
-        let limits = (config.workers.resolve_attempts, config.limits.max_processes);
-        let hub = Hub::new(vec![registry], environment, limits.0, limits.1);
+        let hub = Hub::new(vec![registry], environment, HubOptions::new(&config));
+        let group_monitor = GroupMonitor::new(hub.clone(), config.workers.group_monitor).start();
         let readiness = Arc::new(Readiness::default());
         let now_from_cache = config.workers.process_now_from_cache;
-        let face = Data::new(Face::new(hub.clone(), readiness.clone(), &config.http, now_from_cache));
+        let face = Data::new(Face::new(hub.clone(), group_monitor, readiness.clone(), &config.http, now_from_cache));
         let service = Rc::new(init_service(app(face.clone())).await);
         let call = move |request: TestRequest| -> Calling {
             let service = service.clone();

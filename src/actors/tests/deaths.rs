@@ -6,7 +6,7 @@ use super::rig::{ATTEMPTS, Settings, draft, moment, output, pass, run, still, us
 use crate::config::limits::LimitKey;
 use crate::device::PoolOptions;
 use crate::device::fake::{Act, Asked, Manner};
-use crate::ids::Slot;
+use crate::ids::{GroupName, Slot};
 use crate::process::{Cause, RequestError};
 
 #[test]
@@ -58,8 +58,9 @@ fn after_so_many_deaths_the_asker_is_told() {
         rig.gone(&process).await;
         rig.fakes.poison_engine(ATTEMPTS as usize);
         let refused = rig.schedule(&process, "x").await.unwrap_err();
-        let RequestError::Internal(text) = &refused else { panic!("{refused:?}") };
-        assert!(text.contains("process a died 5 times") && text.contains("resolve_attempts"), "{text}");
+        let RequestError::LeaderDied { group, reason } = &refused else { panic!("{refused:?}") };
+        assert_eq!(group, &GroupName::of_process(&process));
+        assert!(reason.contains("5 in a row") && reason.contains("resolve_attempts") && reason.ends_with("panic"));
         assert_eq!(rig.schedule(&process, "x").await, Ok(1), "the name is free and the next worker lives");
     });
 }

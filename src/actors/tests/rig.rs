@@ -11,8 +11,10 @@ use actix::{Actor, Addr, Handler, Message, System};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::actors::{Environment, GroupRegistry, Hub, MemoryLedger, ProcessWorker};
+use crate::actors::group_registry::Leader;
+use crate::actors::{Environment, GroupRegistry, Hub, HubOptions, MemoryLedger, ProcessWorker, TrialRoom};
 use crate::clock::Clock;
+use crate::config::AwaitInProgress;
 use crate::config::limits::{LimitOverrides, Limits};
 use crate::device::fake::Fakes;
 use crate::device::{ComputePool, PoolOptions};
@@ -31,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(super) const MAX_IDLE: Duration = Duration::from_secs(300);
 /// A device that does not come back is given up after this time.
 pub(super) const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
+/// Idle time before a base worker stops.
+pub(super) const WORKER_TIMEOUT: Duration = Duration::from_secs(10);
 /// So often a request is tried again.
 pub(super) const ATTEMPTS: u32 = 5;
 
@@ -41,6 +45,7 @@ pub(super) struct Settings {
     pub(super) total_memory: u64,
     pub(super) pool: PoolOptions,
     pub(super) error_strategy: ErrorStrategy,
+    pub(super) hub: HubOptions,
 }
 
 impl Default for Settings {
@@ -58,6 +63,15 @@ impl Default for Settings {
             total_memory: 1 << 30,
             pool: PoolOptions { threads: 2, threads_max: 16, turn: Duration::from_millis(10) },
             error_strategy: ErrorStrategy::Ignore,
+            hub: HubOptions {
+                resolve_attempts: ATTEMPTS,
+                max_processes: 1_000,
+                await_inprogress: AwaitInProgress::All,
+                spawn_worker: true,
+                static_worker: false,
+                allow_infinite: false,
+                worker_timeout: WORKER_TIMEOUT,
+            },
         }
     }
 }
@@ -81,7 +95,7 @@ impl Handler<Kill> for GroupRegistry {
     type Result = ();
 
     fn handle(&mut self, Kill(group): Kill, _: &mut Self::Context) {
-        if let Some(worker) = self.workers.peek(&group) {
+        if let Some(Leader::Process(worker)) = self.members.peek(&group).map(|member| &member.leader) {
             worker.do_send(Die);
         }
     }
@@ -123,6 +137,7 @@ impl Rig {
         let environment = Arc::new(Environment {
             store: store.clone(),
             pool: ComputePool::start(settings.pool).unwrap(),
+            trials: TrialRoom::default(),
             factory: Arc::new(fakes.clone()),
             clock: Clock::anchored(1_800_000_000_000),
             options: settings.options,
@@ -133,7 +148,7 @@ impl Rig {
             give_up_after: GIVE_UP_AFTER,
         });
         let registry = GroupRegistry::new(environment.clone()).start();
-        let hub = Hub::new(vec![registry.clone()], environment, ATTEMPTS, 1_000);
+        let hub = Hub::new(vec![registry.clone()], environment, settings.hub);
         Self { hub, store, fakes, faults, folder, registry }
     }
 

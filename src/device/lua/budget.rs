@@ -77,7 +77,7 @@ impl Budget {
     pub(super) fn start(&self, limits: &Limits, mode: Mode) {
         let time = u64::try_from(limits.compute_time.as_nanos()).unwrap_or(u64::MAX);
         let cpu = match mode {
-            Mode::Live => time,
+            Mode::Live | Mode::Trial => time,
             Mode::Again => time.saturating_mul(AGAIN_TIME),
             Mode::Replay => u64::MAX,
         };

@@ -55,8 +55,8 @@ enum Handler {
 
 impl LuaDevice {
     /// Loads the script under its limits.
-    pub(super) fn new(script: Script) -> Result<Self, DeviceError> {
-        let vm = load(&script, Mode::Live).map_err(load_error)?;
+    pub(super) fn new(script: Script, mode: Mode) -> Result<Self, DeviceError> {
+        let vm = load(&script, mode).map_err(load_error)?;
         Ok(Self { script, vm: Some(vm), state: codec::EMPTY.into() })
     }
 
@@ -189,7 +189,7 @@ impl Device for LuaDevice {
     }
 
     fn dry_run(&mut self, entry: &Entry) -> Result<Call, DeviceError> {
-        self.call(Handler::Compute, entry, Mode::Live)
+        self.call(Handler::Compute, entry, Mode::Trial)
     }
 
     fn snapshot(&self) -> Result<Arc<[u8]>, DeviceError> {
@@ -222,7 +222,7 @@ impl Device for LuaDevice {
     }
 
     fn info(&self) -> DeviceInfo {
-        DeviceInfo { deterministic: true, engine: super::native::engine().to_owned() }
+        super::factory::info()
     }
 
     fn memory(&self) -> u64 {

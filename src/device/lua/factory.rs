@@ -2,7 +2,8 @@
 
 use super::device::{LuaDevice, Script};
 use super::{native, vm};
-use crate::device::{Device, DeviceError, DeviceFactory, Interrupt};
+use crate::device::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode};
+use crate::group::Grouper;
 use crate::ids::ProcessId;
 use crate::process::{Definition, DeviceKind};
 
@@ -17,6 +18,7 @@ impl DeviceFactory for LuaFactory {
         definition: &Definition,
         source: &[u8],
         interrupt: Interrupt,
+        mode: Mode,
     ) -> Result<Box<dyn Device>, DeviceError> {
         let script = Script {
             process: process.clone(),
@@ -25,14 +27,24 @@ impl DeviceFactory for LuaFactory {
             tags: definition.specification.tags.clone(),
             interrupt,
         };
-        Ok(Box::new(LuaDevice::new(script)?))
+        Ok(Box::new(LuaDevice::new(script, mode)?))
     }
 
     fn check(&self, _: &DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
         vm::compile(source).map_err(|error| DeviceError::Load(error.to_string()))
     }
 
-    fn engine(&self, _: DeviceKind) -> String {
-        native::engine().to_owned()
+    fn info(&self, _: DeviceKind) -> DeviceInfo {
+        info()
+    }
+}
+
+/// What every Lua device is.
+pub(super) fn info() -> DeviceInfo {
+    DeviceInfo {
+        deterministic: true,
+        engine: native::engine().to_owned(),
+        grouper: Grouper::Process,
+        needs_worker: true,
     }
 }

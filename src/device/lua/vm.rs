@@ -199,7 +199,7 @@ impl Vm {
         let mut call = self.call.get();
         call.slot = slot;
         call.outbox = Outbox::new(limits);
-        call.prints = mode != Mode::Replay;
+        call.prints = matches!(mode, Mode::Live | Mode::Again);
         call.room = memory(limits, mode);
         drop(call);
         self.budget.start(limits, mode);
@@ -311,7 +311,7 @@ pub(super) fn compile(source: &[u8]) -> Result<(), VmError> {
 
 fn memory(limits: &Limits, mode: Mode) -> usize {
     let most = match mode {
-        Mode::Live => limits.memory,
+        Mode::Live | Mode::Trial => limits.memory,
         Mode::Again | Mode::Replay => limits.memory.saturating_mul(REPLAY_MEMORY),
     };
     // Zero would be no limit.

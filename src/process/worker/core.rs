@@ -230,10 +230,9 @@ impl<R: Waiting> Core<R> {
             && (self.is_halted() || self.computed == self.scheduled)
     }
 
-    /// Requests that wait for something, of whatever kind.
-    #[cfg(test)]
-    pub fn queue_len(&self) -> usize {
-        self.waiters.len() + self.in_flight.len() + self.deferred.len() + self.states.len() + self.bases.len()
+    /// How many messages wait to be computed, and how many askers for something.
+    pub fn depth(&self) -> (u64, u64) {
+        (queued(self.scheduled, self.visible), self.listeners() as u64)
     }
 
     /// Takes what the store said to the claim. An error means that the store takes no claims at present.

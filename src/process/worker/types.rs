@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Millis;
-use crate::ids::{BlobHash, MessageId, Slot};
+use crate::ids::{BlobHash, GroupName, MessageId, Slot};
 use crate::process::{
-    Commit, Computed, Definition, DeviceKind, Draft, Entry, Halt, KnownId, Origin, ProcessOrigin, RequestError,
-    SnapshotRef,
+    Commit, Computed, Definition, DeviceKind, Draft, Entry, Halt, KnownId, Origin, Outcome, ProcessOrigin,
+    RequestError, SnapshotRef,
 };
 
 /// What the node's configuration says to every worker.
@@ -129,6 +129,10 @@ pub enum Answer {
     Done,
     /// To `Status`.
     Status(Status),
+    /// To a message that was resolved on a base: the base's name afterwards, the slot after which the base was the state.
+    Tried { group: GroupName, slot: Slot, outcome: Arc<Outcome> },
+    /// To who wants a base held.
+    Held,
 }
 
 /// A state that copies can be made from.

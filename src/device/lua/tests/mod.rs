@@ -49,12 +49,12 @@ fn create(source: &str, limits: &Limits, interrupt: Interrupt) -> Result<Process
     };
     let definition = Definition {
         specification,
-        engine: LuaFactory.engine(DeviceKind::Lua),
+        engine: LuaFactory.info(DeviceKind::Lua).engine,
         limits: limits.clone(),
         error_strategy: ErrorStrategy::Ignore,
     };
     let id = ProcessId::parse("tested").unwrap();
-    Ok(Process { device: LuaFactory.create(&id, &definition, source.as_bytes(), interrupt)?, slot: 1 })
+    Ok(Process { device: LuaFactory.create(&id, &definition, source.as_bytes(), interrupt, Mode::Live)?, slot: 1 })
 }
 
 fn process(source: &str) -> Process {

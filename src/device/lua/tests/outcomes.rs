@@ -1,6 +1,7 @@
 //! Outcomes: output, messages, spawns, assignments; messages and definitions as scripts see them.
 
 use super::*;
+use crate::group::Grouper;
 
 #[test]
 fn an_output_is_json() {
@@ -171,8 +172,9 @@ fn a_dry_run_is_a_call() {
 fn the_device_says_what_it_is() {
     let process = process(RUNS_DATA);
     let info = process.device.info();
-    assert!(info.deterministic);
+    assert!(info.deterministic && info.needs_worker);
+    assert_eq!(info.grouper, Grouper::Process);
+    assert_eq!(info, LuaFactory.info(DeviceKind::Lua), "known without making one");
     assert!(info.engine.starts_with("lua 5.4.") && info.engine.ends_with("/1"), "{}", info.engine);
-    assert_eq!(info.engine, LuaFactory.engine(DeviceKind::Lua));
     assert!((20_000..200_000).contains(&process.device.memory()), "{}", process.device.memory());
 }

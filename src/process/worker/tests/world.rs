@@ -361,6 +361,7 @@ fn in_short(answer: &Result<Answer, RequestError>) -> String {
         Ok(Answer::Base(base)) => format!("base {}", base.slot),
         Ok(Answer::At(slot)) => format!("at {slot}"),
         Ok(Answer::Done) => "done".to_owned(),
+        Ok(Answer::Tried { .. } | Answer::Held) => unreachable!("a worker holds no base"),
         Ok(Answer::Status(status)) => status.activity.as_str().to_owned(),
         Err(error) => error.code().to_owned(),
     }

@@ -1,0 +1,142 @@
+//! Going through slots whose outcomes are recorded.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::warn;
+
+use super::{End, Purpose, Runner};
+use crate::device::feed::Feed;
+use crate::device::guarded::discard;
+use crate::device::{Call, Device, DeviceError, Mode};
+use crate::ids::Slot;
+use crate::process::worker::{Base, TurnPlan};
+use crate::process::{Cause, Computed, Entry, EntryKind, Halt, Json, Outcome};
+
+/// Why a replay has not come to its goal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::device) enum Unreplayed {
+    /// It was asked to end.
+    Interrupted,
+    /// It has, but there is nothing: no definition loaded up to there.
+    NoState(String),
+    /// The device that computed this slot would not come to the same state again.
+    NotRepeatable(Slot),
+    /// The machine failed, or the log is not what it should be.
+    Fault(String),
+}
+
+impl Runner {
+    /// Goes towards `goal` for about `length`, at least one slot, by recorded outcomes only; `feed` is to hold those up to
+    /// `goal` and none beyond. The state, once it is there. Begins anew after a fault.
+    pub(in crate::device) fn replay_to(
+        &mut self,
+        goal: Slot,
+        feed: &mut Feed,
+        length: Duration,
+    ) -> Result<Option<Base>, Unreplayed> {
+        let plan = TurnPlan {
+            goal: Some(goal),
+            recorded: Some(goal),
+            retried: None,
+            entries: Vec::new(),
+            resumed: None,
+            wants_state: false,
+            wants_snapshot: false,
+            is_slow: false,
+        };
+        let unreplayed = match self.go(feed, &plan, Instant::now() + length, &mut Vec::new()) {
+            Ok(()) if self.position < Some(goal) => return Ok(None),
+            Ok(()) if self.device.is_none() => return Err(Unreplayed::NoState(self.why_no_device())),
+            Ok(()) => return self.snapshot().map(Some).map_err(Unreplayed::Fault),
+            Err(End::Interrupted) => return Err(Unreplayed::Interrupted),
+            Err(End::NotRepeatable(slot)) => Unreplayed::NotRepeatable(slot),
+            Err(End::Halt(Halt { error, .. }) | End::Fault(error)) => Unreplayed::Fault(error),
+        };
+        self.lose();
+        Err(unreplayed)
+    }
+
+    /// Does with the device what is recorded of a slot.
+    pub(super) fn replay(&mut self, entry: &Entry, recorded: &Computed) -> Result<(), End> {
+        let slot = entry.slot;
+        let fault = |error: DeviceError| End::Fault(format!("replay of slot {slot}: {error}"));
+        if entry.kind == EntryKind::Definition {
+            return self.replay_definition(entry, recorded);
+        }
+        if recorded.cause == Cause::Success {
+            self.switch(recorded.definition).map_err(fault)?;
+            return self.repeat(recorded, |device| device.compute(entry, Mode::Replay));
+        }
+        // A slot that was tried again under later code, and failed, leaves that code in force.
+        if recorded.definition > slot && recorded.cause != Cause::Skipped {
+            self.switch(recorded.definition).map_err(fault)?;
+        }
+        Ok(())
+    }
+
+    fn replay_definition(&mut self, entry: &Entry, recorded: &Computed) -> Result<(), End> {
+        let slot = entry.slot;
+        let is_first = self.device.is_none();
+        if recorded.cause == Cause::Load {
+            if is_first {
+                self.broken = recorded.outcome.error.clone();
+            }
+            return Ok(());
+        }
+        match self.switch(if recorded.cause == Cause::Skipped { slot } else { recorded.definition }) {
+            // Passed over because it does not load.
+            Err(DeviceError::Load(error)) if recorded.cause == Cause::Skipped => {
+                if is_first {
+                    self.broken = Some(error);
+                }
+                return Ok(());
+            }
+            switched => switched.map_err(|error| End::Fault(format!("replay of slot {slot}: {error}")))?,
+        }
+        if !is_first || recorded.cause != Cause::Success {
+            return Ok(());
+        }
+        let repeated = self.repeat(recorded, |device| {
+            // What it returns was not recorded.
+            Ok(match device.init(entry, Mode::Replay)? {
+                Call::Done(cause, outcome) => Call::Done(cause, Outcome { output: Json::null(), ..outcome }),
+                Call::Interrupted => Call::Interrupted,
+            })
+        });
+        if repeated.is_err() {
+            // Without its first state it is no device to go on with.
+            discard(self.device.take());
+            self.in_force = None;
+        }
+        repeated
+    }
+
+    /// Makes a call again that succeeded before.
+    fn repeat(
+        &mut self,
+        recorded: &Computed,
+        call: impl FnOnce(&mut dyn Device) -> Result<Call, DeviceError>,
+    ) -> Result<(), End> {
+        let slot = recorded.slot;
+        if self.purpose == Purpose::Base && !self.is_deterministic {
+            return Err(End::NotRepeatable(slot));
+        }
+        let Some(device) = &mut self.device else {
+            return Err(End::Fault(format!("replay of slot {slot}: there is no device")));
+        };
+        match call(device.as_mut()).map_err(|error| End::Fault(format!("replay of slot {slot}: {error}")))? {
+            Call::Interrupted => Err(End::Interrupted),
+            Call::Done(Cause::Success, outcome) if outcome == recorded.outcome => Ok(()),
+            Call::Done(Cause::Success, _) => {
+                warn!(target: "compute", event = "replay_differs", process = %self.process, slot = slot.0,
+                    "the outcome computed again is not the one that is stored; the stored one stays");
+                Ok(())
+            }
+            Call::Done(_, outcome) => Err(End::Fault(format!(
+                "replay of slot {slot} fails where it succeeded before: {}",
+                outcome.error.unwrap_or_default()
+            ))),
+        }
+    }
+}

@@ -1,0 +1,9 @@
+//! Bases and trials: loaded, tried on, moved on.
+
+mod facts;
+mod loading;
+mod log;
+mod past;
+mod silence;
+mod steering;
+mod trying;

@@ -1,0 +1,213 @@
+//! Bases against what a worker held: for logs with snapshots, failures, changes of definition, halts and skips.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::loading::load;
+use super::log::{MemoryLog, Regular, process};
+use crate::device::lua::LuaFactory;
+use crate::device::{BaseError, BaseState, Interrupt, Runner};
+use crate::ids::Slot;
+use crate::process::worker::{Base, TurnDone, TurnPlan};
+use crate::process::{Cause, Computed, EntryKind, ErrorStrategy, Halt, Outcome};
+
+/// What a process may be: `picky` fails where the others don't, `spoilt` fails to begin, `broken` does not load.
+const SOURCES: [(&str, &str); 4] = [
+    ("plain", "function init(state) state.made = 'plain' end NAME = 'plain' PICKY = false"),
+    ("picky", "function init(state) state.made = 'picky' end NAME = 'picky' PICKY = true"),
+    ("spoilt", "function init(state) state.made = 'spoilt' error('spoilt', 0) end NAME = 'spoilt' PICKY = true"),
+    ("broken", "this is no Lua"),
+];
+
+const COMPUTE: &str = r#"
+function compute(state, msg)
+  state[#state + 1] = msg.Data .. msg.Slot .. NAME .. math.random(100)
+  if msg.Data == "fail" or msg.Data == "pick" and PICKY then error("failed", 0) end
+  if msg.Data == "loop" then while true do end end
+  if msg.Data == "look" then state[#state] = nil end
+  return #state
+end
+"#;
+
+#[derive(Clone, Debug)]
+enum Step {
+    Define(usize, ErrorStrategy),
+    Send(&'static str),
+}
+
+/// One log and what is to happen on the way through it.
+#[derive(Clone, Debug)]
+struct Story {
+    steps: Vec<Step>,
+    /// For each halt: whether it is skipped, else how many slots further the newest definition may be that it is tried under.
+    halts: Vec<Option<u64>>,
+    /// Before which slots the worker is another one.
+    restarts: Vec<bool>,
+    /// After which slots a snapshot is kept in the end.
+    kept: Vec<bool>,
+}
+
+fn story() -> impl Strategy<Value = Story> {
+    let strategy = prop::sample::select(vec![ErrorStrategy::Ignore, ErrorStrategy::Throw]);
+    let define = (0..SOURCES.len(), strategy).prop_map(|(source, strategy)| Step::Define(source, strategy)).boxed();
+    let words = vec!["add", "add", "add", "look", "fail", "pick", "pick", "loop"];
+    let send = prop::sample::select(words).prop_map(Step::Send);
+    let steps = (define.clone(), prop::collection::vec(prop_oneof![1 => define, 3 => send], 1..14));
+    let steps = steps.prop_map(|(first, mut rest)| {
+        rest.insert(0, first);
+        rest
+    });
+    let halts = prop::collection::vec(prop::option::of(0..6u64), 1..6);
+    let flags = || prop::collection::vec(any::<bool>(), 16);
+    (steps, halts, flags(), flags()).prop_map(|(steps, halts, restarts, kept)| Story { steps, halts, restarts, kept })
+}
+
+fn written(steps: &[Step]) -> Arc<MemoryLog> {
+    let log = MemoryLog::default();
+    for step in steps {
+        match step {
+            Step::Define(source, strategy) => log.define(&format!("{}{COMPUTE}", SOURCES[*source].1), *strategy),
+            Step::Send(data) => log.send(data),
+        }
+    }
+    Arc::new(log)
+}
+
+/// The process's worker: a runner and what a core decides.
+struct Worker {
+    log: Arc<MemoryLog>,
+    runner: Runner,
+    /// The definition of the last outcome.
+    in_force: Slot,
+}
+
+fn runner(log: &Arc<MemoryLog>) -> Runner {
+    Runner::new(process(), Arc::new(LuaFactory), log.clone(), Interrupt::default())
+}
+
+impl Worker {
+    fn turn(&mut self, goal: Slot, resumed: Option<(Slot, Slot)>) -> TurnDone {
+        let plan = TurnPlan {
+            goal: Some(goal),
+            recorded: self.log.computed(),
+            retried: None,
+            entries: Vec::new(),
+            resumed,
+            wants_state: false,
+            wants_snapshot: true,
+            is_slow: false,
+        };
+        let mut done = self.runner.turn(plan, Duration::from_secs(3600), &Regular);
+        for computed in std::mem::take(&mut done.computed) {
+            self.in_force = computed.definition;
+            self.log.records().outcomes.push(computed);
+        }
+        done
+    }
+
+    /// Takes the process past `slot`, whatever it takes. The state then.
+    fn pass(&mut self, slot: Slot, halts: &mut impl Iterator<Item = Option<u64>>) -> Result<Base, String> {
+        let mut resumed = None;
+        loop {
+            let done = self.turn(slot, resumed);
+            let Some(halt) = done.halt.or_else(|| tried_in_vain(slot, resumed, &done.fault)) else {
+                assert_eq!(done.fault, None, "slot {slot}");
+                assert_eq!(done.position, Some(slot));
+                return done.snapshot.unwrap();
+            };
+            match halts.next().flatten().filter(|_| resumed.is_none()) {
+                Some(further) => resumed = Some((slot, self.newest_definition(slot.0 + further))),
+                None => {
+                    self.skip(&halt);
+                    resumed = None;
+                }
+            }
+        }
+    }
+
+    fn newest_definition(&self, last: u64) -> Slot {
+        let records = self.log.records();
+        let definitions = records.entries.iter().filter(|entry| entry.kind == EntryKind::Definition);
+        definitions.map(|entry| entry.slot).rfind(|slot| slot.0 <= last).unwrap()
+    }
+
+    fn skip(&mut self, halt: &Halt) {
+        let outcome = Outcome::failed(format!("skipped: {}", halt.error), 0);
+        let skipped = Computed { slot: halt.slot, definition: self.in_force, cause: Cause::Skipped, outcome };
+        self.log.records().outcomes.push(skipped);
+    }
+}
+
+/// Code that does not load makes a message that is tried again under it a fault, until somebody skips the message.
+fn tried_in_vain(slot: Slot, resumed: Option<(Slot, Slot)>, fault: &Option<String>) -> Option<Halt> {
+    let error = fault.clone().filter(|_| resumed.is_some())?;
+    Some(Halt { slot, error, resumed: None })
+}
+
+fn held(base: &Base, log: &MemoryLog) -> BaseState {
+    BaseState::read(log, &process(), base).unwrap()
+}
+
+fn compare(story: &Story) -> Result<Vec<Cause>, TestCaseError> {
+    let log = written(&story.steps);
+    let mut worker = Worker { log: log.clone(), runner: runner(&log), in_force: Slot::ZERO };
+    let mut halts = story.halts.iter().copied().cycle();
+    let mut states = Vec::new();
+    for slot in 0..story.steps.len() {
+        if story.restarts[slot] {
+            worker.runner = runner(&log);
+        }
+        states.push(worker.pass(Slot(slot as u64), &mut halts));
+    }
+    for (state, _) in states.iter().zip(&story.kept).filter(|(_, is_kept)| **is_kept) {
+        if let Ok(base) = state {
+            log.keep(base);
+        }
+    }
+    for (slot, state) in states.iter().enumerate() {
+        match (state, load(Arc::new(LuaFactory), &log, slot as u64)) {
+            (Ok(state), Ok((base, _))) => {
+                let expected = held(state, &log);
+                prop_assert_eq!(base.slot, state.slot);
+                prop_assert_eq!(&base.snapshot, &state.snapshot, "the state after slot {}", slot);
+                prop_assert_eq!(&base.definition, &expected.definition, "the definition after slot {}", slot);
+                prop_assert_eq!(base.definition_hash, expected.definition_hash);
+            }
+            (Err(why), Err(BaseError::NoState(told))) => prop_assert_eq!(why, &told),
+            (state, loaded) => prop_assert!(false, "slot {}: {:?}, but loaded {:?}", slot, state, loaded),
+        }
+    }
+    let records = log.records();
+    Ok(records.outcomes.iter().map(|outcome| outcome.cause).collect())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 120, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_base_of_a_slot_is_what_the_worker_held_after_it(story in story()) {
+        compare(&story)?;
+    }
+}
+
+#[test]
+fn a_message_that_a_later_definition_was_to_save_leaves_that_one_in_force_or_not_as_replay_has_it() {
+    let throw = |source| Step::Define(source, ErrorStrategy::Throw);
+    let story = |last, halts: &[Option<u64>]| Story {
+        steps: vec![throw(1), Step::Send("pick"), Step::Send("add"), throw(0), last],
+        halts: halts.to_vec(),
+        restarts: vec![false; 16],
+        kept: vec![false; 16],
+    };
+    let causes = compare(&story(Step::Send("add"), &[Some(2)])).unwrap();
+    assert_eq!(causes, [Cause::Success; 5], "it is tried again under later code and succeeds");
+    let mut fails = story(Step::Send("add"), &[Some(2), None]);
+    fails.steps[1] = Step::Send("fail");
+    let causes = compare(&fails).unwrap();
+    assert_eq!(causes[1], Cause::Skipped, "it is tried again under later code in vain, and skipped");
+    fails.steps[3] = Step::Define(0, ErrorStrategy::Ignore);
+    let causes = compare(&fails).unwrap();
+    assert_eq!(causes[1], Cause::Error, "it is tried again under later code that takes failures as they come");
+}

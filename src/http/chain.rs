@@ -1,0 +1,36 @@
+//! The groups that a request came through.
+
+use std::future::{Ready, ready};
+
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest};
+
+use super::error::ApiError;
+use crate::group::Chain;
+
+/// The header in which a request says through which groups it came, outermost first.
+pub const HEADER: &str = "Mainstay-Chain";
+
+/// The groups that a request came through, and that wait for it.
+#[derive(Clone, Debug, Default)]
+pub struct Came(pub Chain);
+
+impl FromRequest for Came {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(read(request))
+    }
+}
+
+/// A header that comes several times is one list, as HTTP has it.
+fn read(request: &HttpRequest) -> Result<Came, ApiError> {
+    let mut lines = Vec::new();
+    for value in request.headers().get_all(HEADER) {
+        let line = value.to_str();
+        lines.push(line.map_err(|_| ApiError::bad_request(format!("the header {HEADER} is not ASCII")))?);
+    }
+    let chain = Chain::parse(&lines.join(","));
+    chain.map(Came).map_err(|error| ApiError::bad_request(format!("the header {HEADER}: {error}")))
+}
