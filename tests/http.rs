@@ -1,15 +1,23 @@
-//! The HTTP face in process: the whole contract of `/processes`, `/livez` and `/readyz`, over a store in memory.
+//! The HTTP face in process: the whole contract of `/processes`, `/groups`, `/livez` and `/readyz`, over a store in memory.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets what it does not expect ends there")]
 
 #[path = "http/access.rs"]
 mod access;
+#[path = "http/bad_groups.rs"]
+mod bad_groups;
 #[path = "http/bad_input.rs"]
 mod bad_input;
+#[path = "http/bases.rs"]
+mod bases;
 #[path = "http/bounds.rs"]
 mod bounds;
+#[path = "http/chain.rs"]
+mod chain;
 #[path = "http/creating.rs"]
 mod creating;
+#[path = "http/groups.rs"]
+mod groups;
 #[path = "http/ids.rs"]
 mod ids;
 #[path = "http/listened.rs"]
@@ -22,5 +30,7 @@ mod random;
 mod rig;
 #[path = "http/shapes.rs"]
 mod shapes;
+#[path = "http/sharing.rs"]
+mod sharing;
 #[path = "http/sockets.rs"]
 mod sockets;

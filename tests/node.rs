@@ -14,6 +14,7 @@ mod node {
     mod damage;
     mod definitions;
     mod disk;
+    mod groups;
     mod halting;
     mod isolation;
     mod log;

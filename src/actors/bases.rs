@@ -7,6 +7,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::environment::Environment;
+use super::group_registry::no_base;
 use super::hub::{Hub, died_often, unexpected};
 use super::messages::{BaseRequest, DropBase, Ended, Fork, Lookup, Members, Queued, Reply, ResolveOn, Told};
 use super::registration::Registration;
@@ -87,6 +88,10 @@ impl Hub {
 
     /// The outcome of a message on a base that is held, and the base's name afterwards.
     pub async fn resolve_on(&self, group: &GroupName, draft: Draft) -> Result<(GroupName, Arc<Outcome>), RequestError> {
+        if group.is_process() {
+            // Its worker advances a log; no base goes by that name.
+            return Err(no_base(group));
+        }
         let _wait = self.enter(group)?;
         loop {
             let (reply, awaited) = Reply::channel();

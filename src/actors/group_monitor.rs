@@ -66,8 +66,9 @@ impl Handler<StartGroupMonitor> for GroupMonitor {
     type Result = ResponseFuture<Result<Vec<GroupStatus>, RequestError>>;
 
     fn handle(&mut self, StartGroupMonitor { group }: StartGroupMonitor, ctx: &mut Self::Context) -> Self::Result {
-        if self.watched.len() > WATCHED_MAX && !self.watched.contains_key(&group) {
-            let what = format!("{WATCHED_MAX} groups are watched already");
+        let by_name = self.watched.len() - usize::from(self.watched.contains_key(&None));
+        if group.is_some() && by_name >= WATCHED_MAX && !self.watched.contains_key(&group) {
+            let what = format!("{WATCHED_MAX} groups are watched by name already");
             return Box::pin(async { Err(RequestError::Overloaded { key: "group_monitor", what }) });
         }
         self.watched.entry(group.clone()).or_default();

@@ -163,7 +163,8 @@ impl Handler<UnregisterNotify> for GroupRegistry {
         if let Ended::Forked(fork) = ended {
             return self.fork(&group, incarnation, *fork, ctx);
         }
-        let Some((member, waiters)) = self.unregister(&group, incarnation) else { return };
+        let reason = ended.reason();
+        let Some((member, waiters)) = self.unregister(&group, incarnation, reason) else { return };
         match ended {
             Ended::Resolved { key, answer } => notify(&group, &key, &answer, waiters),
             Ended::Failed(error) => waiters.into_iter().for_each(|queued| queued.into_reply().send(Err(error.clone()))),
@@ -174,8 +175,7 @@ impl Handler<UnregisterNotify> for GroupRegistry {
                 }
                 tell_all(waiters, &Told::Again);
             }
-            Ended::Died { panicked } => {
-                let reason = if panicked { "panic" } else { "dropped" };
+            Ended::Died { .. } => {
                 COUNTERS.leaders_died.inc();
                 warn!(target: "group", event = "leader_died", process = %group.process(), %group, reason);
                 tell_all(waiters, &Told::LeaderDied(reason.to_owned()));
@@ -273,11 +273,16 @@ impl GroupRegistry {
     }
 
     /// Takes the name from its holder, if it is that incarnation, and hands out who waits in its mailbox.
-    fn unregister(&mut self, group: &GroupName, incarnation: Incarnation) -> Option<(Member, VecDeque<Queued>)> {
+    fn unregister(
+        &mut self,
+        group: &GroupName,
+        incarnation: Incarnation,
+        reason: &str,
+    ) -> Option<(Member, VecDeque<Queued>)> {
         let ended = self.members.unregister(group, incarnation)?;
         self.leaving.remove(group);
         self.resident -= usize::from(ended.leader.is_worker());
-        debug!(target: "group", event = "unregister_resolver", process = %group.process(), %group);
+        debug!(target: "group", event = "unregister_resolver", process = %group.process(), %group, reason);
         Some((ended.leader, ended.waiters))
     }
 
@@ -312,7 +317,7 @@ impl GroupRegistry {
                 work.reply.send(Err(refused));
             }
             // Each of the others leads when its turn has come, and has its answer in any case.
-            if let Some((_, waiters)) = self.unregister(group, incarnation) {
+            if let Some((_, waiters)) = self.unregister(group, incarnation, "no place") {
                 tell_all(waiters, &Told::Again);
             }
             return self.fill_places(ctx);
@@ -372,11 +377,13 @@ fn tell_all(waiters: VecDeque<Queued>, told: &Told) {
     }
 }
 
-fn node_stops() -> RequestError {
+/// What somebody is told whose request the end of the node cuts off.
+pub(super) fn node_stops() -> RequestError {
     RequestError::Overloaded { key: "shutdown_grace", what: "the node is stopping".to_owned() }
 }
 
-fn no_base(group: &GroupName) -> RequestError {
+/// What somebody is told who named a base that there is not.
+pub(super) fn no_base(group: &GroupName) -> RequestError {
     RequestError::NotFound(format!(
         "no base {group} is held in memory; POST /processes/{}/base holds one",
         group.process()

@@ -282,6 +282,21 @@ pub enum Ended {
     },
 }
 
+impl Ended {
+    /// How it ended, in a word or two.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Resolved { .. } => "resolved",
+            Self::Forked(_) => "forked",
+            Self::Failed(_) => "failed",
+            Self::Exited(remains) => remains.reason.as_str(),
+            Self::Stopped => "stopped",
+            Self::Died { panicked: true } => "panic",
+            Self::Died { panicked: false } => "dropped",
+        }
+    }
+}
+
 /// What a base worker is started with.
 #[derive(Debug)]
 pub struct Fork {

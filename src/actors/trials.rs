@@ -3,6 +3,7 @@
 
 use tokio::sync::{Semaphore, oneshot};
 
+use super::group_registry::node_stops;
 use crate::device::{BaseError, ComputePool, Interrupt, Lane, Seat, TrialError};
 use crate::process::RequestError;
 
@@ -13,7 +14,7 @@ const PERMITS: usize = 16;
 #[derive(Debug)]
 pub struct TrialRoom {
     permits: Semaphore,
-    /// Ends what runs, and each one to come.
+    /// Ends what runs, and each one to come. Raised when the node stops, and only then.
     pub interrupt: Interrupt,
 }
 
@@ -44,7 +45,8 @@ pub fn refused_base(error: BaseError) -> RequestError {
     match error {
         BaseError::NotComputed { .. } | BaseError::NoState(_) => RequestError::Conflict(error.to_string()),
         BaseError::NotSupported(text) => RequestError::NotSupported(text),
-        BaseError::Interrupted(_) | BaseError::Failed(_) => RequestError::Internal(error.to_string()),
+        BaseError::Interrupted(_) => node_stops(),
+        BaseError::Failed(_) => RequestError::Internal(error.to_string()),
     }
 }
 
@@ -52,7 +54,8 @@ pub fn refused_base(error: BaseError) -> RequestError {
 pub fn refused_trial(error: TrialError) -> RequestError {
     match error {
         TrialError::NotSupported(text) => RequestError::NotSupported(text),
-        TrialError::Interrupted | TrialError::Failed(_) => RequestError::Internal(error.to_string()),
+        TrialError::Interrupted => node_stops(),
+        TrialError::Failed(_) => RequestError::Internal(error.to_string()),
     }
 }
 

@@ -24,12 +24,14 @@ impl FromRequest for Came {
     }
 }
 
-/// A header that comes several times is one list, as HTTP has it.
+/// A header that comes several times is one list, as HTTP has it; a line without names adds nothing to it.
 fn read(request: &HttpRequest) -> Result<Came, ApiError> {
     let mut lines = Vec::new();
     for value in request.headers().get_all(HEADER) {
-        let line = value.to_str();
-        lines.push(line.map_err(|_| ApiError::bad_request(format!("the header {HEADER} is not ASCII")))?);
+        let line = value.to_str().map_err(|_| ApiError::bad_request(format!("the header {HEADER} is not ASCII")))?;
+        if !line.trim().is_empty() {
+            lines.push(line);
+        }
     }
     let chain = Chain::parse(&lines.join(","));
     chain.map(Came).map_err(|error| ApiError::bad_request(format!("the header {HEADER}: {error}")))

@@ -59,26 +59,30 @@ async fn list(face: Data<Face>) -> Answer {
     Ok(HttpResponse::Ok().json(json!({ "groups": groups })))
 }
 
-/// The group that a body names; none where there is no body.
-async fn watched(face: &Face, body: Payload) -> Result<Option<GroupName>, ApiError> {
+/// The group that the query or the body names; none where neither does.
+async fn watched(face: &Face, request: &HttpRequest, body: Payload) -> Result<Option<GroupName>, ApiError> {
+    // A body is not everywhere sent along with a DELETE.
+    let asked = Query::read(request.query_string())?.group()?;
     let body = face.body(body).await?;
     let wanted = if body.is_empty() { GroupIn::default() } else { read_json(&body, "a group monitor")? };
-    Ok(wanted.group.as_deref().map(GroupName::parse).transpose()?)
+    let wanted = wanted.group.as_deref().map(GroupName::parse).transpose()?;
+    match (asked, wanted) {
+        (Some(asked), Some(wanted)) if asked != wanted => {
+            Err(ApiError::bad_request(format!("group: the query names {asked}, but the body {wanted}; name it once")))
+        }
+        (asked, wanted) => Ok(asked.or(wanted)),
+    }
 }
 
-async fn start_monitor(face: Data<Face>, body: Payload) -> Answer {
-    let group = watched(&face, body).await?;
+async fn start_monitor(face: Data<Face>, request: HttpRequest, body: Payload) -> Answer {
+    let group = watched(&face, &request, body).await?;
     let started = async { face.group_monitor.send(StartGroupMonitor { group }).await.unwrap_or_else(|_| Err(gone())) };
     let groups = face.bounded(started).await?;
     Ok(HttpResponse::Ok().json(json!({ "groups": groups })))
 }
 
 async fn stop_monitor(face: Data<Face>, request: HttpRequest, body: Payload) -> Answer {
-    // A body is not everywhere sent along with a DELETE.
-    let group = match Query::read(request.query_string())?.group()? {
-        Some(group) => Some(group),
-        None => watched(&face, body).await?,
-    };
+    let group = watched(&face, &request, body).await?;
     let shown = group.as_ref().map_or("all", GroupName::as_str).to_owned();
     let stopped = async { face.group_monitor.send(StopGroupMonitor { group }).await.map_err(|_| gone()) };
     if face.bounded(stopped).await? {

@@ -202,6 +202,55 @@ impl Node {
         actix_rt::spawn(async move { node.get(&path).await })
     }
 
+    /// Starts to post `body` and lets the test go on.
+    pub fn start_post(self: &Rc<Self>, path: &str, body: &str) -> actix_rt::task::JoinHandle<Answer> {
+        let (node, path, body) = (self.clone(), path.to_owned(), body.to_owned());
+        actix_rt::spawn(async move { node.post(&path, body).await })
+    }
+
+    /// Holds a base of a process. Returns its name.
+    pub async fn hold_base(&self, process: &str, wanted: &str) -> String {
+        let body = self.post(&format!("/processes/{process}/base"), wanted.to_owned()).await.json(201);
+        let group = body["group"].as_str().unwrap().to_owned();
+        assert_eq!(body, json!({ "group": group }));
+        group
+    }
+
+    /// Resolves a message on a base.
+    pub async fn resolve(&self, group: &str, message: &str) -> Answer {
+        self.post(&format!("/groups/{group}/resolve"), message.to_owned()).await
+    }
+
+    /// Every group that is led.
+    pub async fn groups(&self) -> Vec<Value> {
+        let body = self.get("/groups").await.json(200);
+        assert_eq!(body.as_object().unwrap().len(), 1);
+        body["groups"].as_array().unwrap().clone()
+    }
+
+    /// Returns one group once it is led as is said.
+    pub async fn group_where(&self, what: &str, fits: impl Fn(&Value) -> bool) -> Value {
+        let looking = async {
+            loop {
+                if let Some(found) = self.groups().await.into_iter().find(&fits) {
+                    return found;
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+    }
+
+    /// Returns once nobody leads `group`.
+    pub async fn gone(&self, group: &str) {
+        let looking = async {
+            while self.groups().await.iter().any(|status| status["group"] == *group) {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("{group} is led for ever"));
+    }
+
     /// Returns once so many calls stand at the gate.
     pub async fn held(&self, calls: usize) {
         let fakes = self.fakes.clone();

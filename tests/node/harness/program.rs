@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::sync::watch;
@@ -12,6 +13,9 @@ use tokio::time::timeout;
 use super::api::Api;
 use super::events::Events;
 use super::{DEADLINE, until};
+
+/// What Linux tells programs about times is counted in this.
+const TICK: Duration = Duration::from_millis(10);
 
 /// The program while it runs. It is killed when this is dropped.
 pub struct Program {
@@ -138,6 +142,15 @@ impl Program {
     /// Its id in the system.
     pub fn pid(&self) -> i32 {
         self.shared.pid.lock().unwrap().expect("the program runs").as_raw_nonzero().get()
+    }
+
+    /// The time that its threads have computed, all together.
+    pub fn cpu_time(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).expect("it runs");
+        // Its name is in parentheses and may hold anything; the times are the 14th and the 15th field, in ticks.
+        let (_, fields) = stat.rsplit_once(") ").expect("it has a name");
+        let ticks = fields.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<u32>().expect("a number of ticks"));
+        TICK * ticks.sum::<u32>()
     }
 
     /// Its resident memory, in bytes.
