@@ -168,10 +168,8 @@ impl Handler<TrialReturned> for BaseWorker {
 impl Handler<Renamed> for BaseWorker {
     type Result = ();
 
-    fn handle(&mut self, Renamed { to, is_held }: Renamed, ctx: &mut Self::Context) {
-        if is_held {
-            self.registration.renamed(to);
-        }
+    fn handle(&mut self, Renamed { is_held }: Renamed, ctx: &mut Self::Context) {
+        self.registration.renamed(is_held);
         self.line.renamed(if is_held { Ok(()) } else { Err(Held) });
         self.carry_out(ctx);
     }
@@ -240,6 +238,7 @@ impl BaseWorker {
             })),
             Effect::Rename(to) => {
                 let (from, incarnation) = (self.registration.group().clone(), self.registration.incarnation());
+                self.registration.ask_for(to.clone());
                 self.registry.do_send(Rename { from, incarnation, to });
             }
             Effect::Gone(reason) => self.leave(reason),

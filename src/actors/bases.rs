@@ -51,8 +51,8 @@ impl Hub {
         let answer = if shared.group == base.group() {
             self.try_on(base, draft).await?
         } else {
-            let execute = || {
-                let (hub, base, draft) = (self.clone(), base.clone(), draft.clone());
+            let execute = |hub: Self| {
+                let (base, draft) = (base.clone(), draft.clone());
                 async move { hub.try_on(base, draft).await }
             };
             self.share(shared, execute).await?
@@ -158,19 +158,20 @@ impl Hub {
 
     /// Tries a message on a base that stays, by its worker if one is held or may be started.
     async fn try_on(&self, base: Wanted, draft: Draft) -> Result<Answer, RequestError> {
-        if self.options().spawn_worker {
+        if self.options().spawn_worker || self.group(&base.group()).await.is_some() {
             let wanted = || BaseRequest::Resolve { draft: Box::new(draft.clone()), is_trial: true };
             return self.on_base(base, wanted).await;
         }
         let state = self.load(&base).await?;
         let (_, answer) = stand(self.environment(), state, Some((base.group(), draft))).await?;
-        answer.ok_or_else(lost)
+        answer.ok_or_else(lost)?
     }
 
     /// Has the base's worker serve a request. Without one, the request leads: it loads the base, is served, and leaves a
     /// worker behind.
     async fn on_base(&self, base: Wanted, wanted: impl Fn() -> BaseRequest) -> Result<Answer, RequestError> {
         let group = base.group();
+        let _wait = self.enter(&group)?;
         let mut attempt = 0;
         loop {
             let (reply, awaited) = Reply::channel();
@@ -214,7 +215,7 @@ impl Hub {
         };
         let work = match (answer, hold) {
             (Some(answer), _) => {
-                reply.send(Ok(answer));
+                reply.send(answer);
                 None
             }
             (None, hold) => {
@@ -269,19 +270,17 @@ async fn stand(
     environment: &Arc<Environment>,
     state: Arc<BaseState>,
     draft: Option<(GroupName, Draft)>,
-) -> Result<(Trial, Option<Answer>), RequestError> {
+) -> Result<(Trial, Option<Result<Answer, RequestError>>), RequestError> {
     let slot = state.slot;
     let message = draft.map(|(group, draft)| (group, draft.at(&state.process, environment.clock.now_ms())));
     let (factory, interrupt) = (environment.factory.clone(), environment.trials.interrupt.clone());
     let job = move |_: &dyn crate::device::Seat| {
         let mut trial = Trial::open(factory, state, interrupt)?;
-        let answer = match message {
-            Some((group, message)) => {
-                let outcome = Arc::new(trial.resolve(message, false)?.outcome);
-                Some(Answer::Tried { group, slot, outcome })
-            }
-            None => None,
-        };
+        // What the message comes to is for its sender; the trial stands at the base in any case.
+        let answer = message.map(|(group, message)| match trial.resolve(message, false) {
+            Ok(tried) => Ok(Answer::Tried { group, slot, outcome: Arc::new(tried.outcome) }),
+            Err(error) => Err(refused_trial(error)),
+        });
         Ok((trial, answer))
     };
     let stood = environment.trials.run(&environment.pool, Lane::Regular, job).await;

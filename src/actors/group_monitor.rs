@@ -66,7 +66,7 @@ impl Handler<StartGroupMonitor> for GroupMonitor {
     type Result = ResponseFuture<Result<Vec<GroupStatus>, RequestError>>;
 
     fn handle(&mut self, StartGroupMonitor { group }: StartGroupMonitor, ctx: &mut Self::Context) -> Self::Result {
-        let by_name = self.watched.len() - usize::from(self.watched.contains_key(&None));
+        let by_name = self.watched.keys().flatten().count();
         if group.is_some() && by_name >= WATCHED_MAX && !self.watched.contains_key(&group) {
             let what = format!("{WATCHED_MAX} groups are watched by name already");
             return Box::pin(async { Err(RequestError::Overloaded { key: "group_monitor", what }) });

@@ -38,9 +38,11 @@ pub struct GroupRegistry {
     environment: Arc<Environment>,
     pub(super) members: Registrations<Member, Queued>,
     /// How many of the members are workers.
-    resident: usize,
+    pub(super) resident: usize,
     /// Requests that wait for a worker to go.
-    waiting: VecDeque<Resolve>,
+    pub(super) waiting: VecDeque<Resolve>,
+    /// Whether a base could not be kept for want of a place.
+    is_place_wanted: bool,
     /// Whether workers are being asked to go.
     is_evicting: bool,
     /// Workers that said that they go and have not gone yet.
@@ -102,6 +104,7 @@ impl GroupRegistry {
             members: Registrations::default(),
             resident: 0,
             waiting: VecDeque::new(),
+            is_place_wanted: false,
             is_evicting: false,
             leaving: HashSet::new(),
             restarts: HashMap::new(),
@@ -159,12 +162,14 @@ impl Handler<UnregisterNotify> for GroupRegistry {
     type Result = ();
 
     fn handle(&mut self, over: UnregisterNotify, ctx: &mut Self::Context) {
-        let UnregisterNotify { group, incarnation, ended } = over;
+        let UnregisterNotify { group, asked_for, incarnation, ended } = over;
         if let Ended::Forked(fork) = ended {
             return self.fork(&group, incarnation, *fork, ctx);
         }
         let reason = ended.reason();
-        let Some((member, waiters)) = self.unregister(&group, incarnation, reason) else { return };
+        let ended_as = |name: GroupName| Some((self.unregister(&name, incarnation, reason)?, name));
+        let mut names = [Some(group), asked_for].into_iter().flatten();
+        let Some(((member, waiters), group)) = names.find_map(ended_as) else { return };
         match ended {
             Ended::Resolved { key, answer } => notify(&group, &key, &answer, waiters),
             Ended::Failed(error) => waiters.into_iter().for_each(|queued| queued.into_reply().send(Err(error.clone()))),
@@ -197,7 +202,7 @@ impl Handler<Rename> for GroupRegistry {
         let holder = if is_held { &to } else { &from };
         if let Some(Leader::Base(worker)) = self.members.peek(holder).map(|member| &member.leader) {
             debug!(target: "group", event = "renamed", process = %to.process(), group = %to, from = %from, is_held);
-            worker.do_send(Renamed { to, is_held });
+            worker.do_send(Renamed { is_held });
         }
     }
 }
@@ -320,7 +325,9 @@ impl GroupRegistry {
             if let Some((_, waiters)) = self.unregister(group, incarnation, "no place") {
                 tell_all(waiters, &Told::Again);
             }
-            return self.fill_places(ctx);
+            self.is_place_wanted = !self.is_stopping();
+            self.fill_places(ctx);
+            return self.evict(ctx);
         }
         let (environment, registry) = (self.environment.clone(), ctx.address());
         let Fork { trial, is_static, timeout, work } = fork;

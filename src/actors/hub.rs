@@ -108,6 +108,11 @@ impl Hub {
         &self.inner.options
     }
 
+    #[cfg(test)]
+    pub(super) fn waits(&self) -> &WaitTable {
+        &self.inner.waits
+    }
+
     /// The groups that must not be waited for. `None`: any may be.
     pub(super) fn forbidden(&self) -> Option<Chain> {
         (!self.inner.options.allow_infinite).then(|| self.chain.clone())
@@ -284,6 +289,7 @@ impl Hub {
 
     /// Stores a snapshot of the latest state. Says of which slot.
     pub async fn snapshot(&self, process: &ProcessId) -> Result<Slot, RequestError> {
+        let _wait = self.enter(&GroupName::of_process(process))?;
         at(self.ask(process, |reply| Request::Snapshot { reply }).await?)
     }
 
@@ -321,14 +327,22 @@ impl Hub {
         futures_util::future::join_all(pings).await.iter().all(Result::is_ok)
     }
 
-    /// Stops every worker: what runs is interrupted, what is worth it is stored. Returns when all are gone.
+    /// Stops every worker: what runs is interrupted, what is worth it is stored, what does not come back is given up. Returns
+    /// when all are gone.
     pub async fn shutdown(&self) {
-        self.environment().trials.interrupt.raise();
-        let stopping: Vec<_> = self.inner.registries.iter().map(|registry| registry.send(Shutdown)).collect();
-        for stopped in stopping {
-            if let Err(error) = stopped.await {
-                debug!(target: "node", event = "registry_gone", %error);
+        let environment = self.environment();
+        environment.trials.interrupt.raise();
+        let stopping = futures_util::future::join_all(self.inner.registries.iter().map(|each| each.send(Shutdown)));
+        tokio::pin!(stopping);
+        let stopped = match tokio::time::timeout(environment.give_up_after, &mut stopping).await {
+            Ok(stopped) => stopped,
+            Err(_) => {
+                environment.trials.give_up();
+                stopping.await
             }
+        };
+        for error in stopped.into_iter().filter_map(Result::err) {
+            debug!(target: "node", event = "registry_gone", %error);
         }
     }
 }

@@ -251,6 +251,8 @@ impl LeaderKind {
 pub struct UnregisterNotify {
     /// The name that it held.
     pub group: GroupName,
+    /// The name that it asked for in place of that one and holds if it was given.
+    pub asked_for: Option<GroupName>,
     /// Which registration it was.
     pub incarnation: Incarnation,
     /// How it ended.
@@ -326,9 +328,7 @@ pub struct Rename {
 #[derive(Message, Debug)]
 #[rtype(result = "()")]
 pub struct Renamed {
-    /// The name.
-    pub to: GroupName,
-    /// Whether it holds the name now; if not, another worker with an equal base does.
+    /// Whether it holds the new name now; if not, another worker with an equal base does.
     pub is_held: bool,
 }
 

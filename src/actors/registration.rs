@@ -11,6 +11,8 @@ use crate::ids::GroupName;
 #[derive(Debug)]
 pub struct Registration {
     group: GroupName,
+    /// The name that it asked for in place of that one, and may hold already.
+    asked_for: Option<GroupName>,
     incarnation: Incarnation,
     registry: Recipient<UnregisterNotify>,
     is_over: bool,
@@ -19,7 +21,7 @@ pub struct Registration {
 impl Registration {
     /// The registration of `incarnation` at `registry`.
     pub fn new(group: GroupName, incarnation: Incarnation, registry: Recipient<UnregisterNotify>) -> Self {
-        Self { group, incarnation, registry, is_over: false }
+        Self { group, asked_for: None, incarnation, registry, is_over: false }
     }
 
     /// The name.
@@ -32,16 +34,23 @@ impl Registration {
         self.incarnation
     }
 
-    /// The registry gave it another name.
-    pub fn renamed(&mut self, group: GroupName) {
-        self.group = group;
+    /// The registry is asked for another name. Until it answers, it is not known which one is held.
+    pub fn ask_for(&mut self, group: GroupName) {
+        self.asked_for = Some(group);
+    }
+
+    /// The registry answered: it gave the other name, or did not.
+    pub fn renamed(&mut self, is_held: bool) {
+        if let Some(group) = self.asked_for.take().filter(|_| is_held) {
+            self.group = group;
+        }
     }
 
     /// Tells the registry how it ended. Only the first end counts.
     pub fn end(&mut self, ended: Ended) {
         if !std::mem::replace(&mut self.is_over, true) {
-            let (group, incarnation) = (self.group.clone(), self.incarnation);
-            self.registry.do_send(UnregisterNotify { group, incarnation, ended });
+            let (group, asked_for, incarnation) = (self.group.clone(), self.asked_for.clone(), self.incarnation);
+            self.registry.do_send(UnregisterNotify { group, asked_for, incarnation, ended });
         }
     }
 }

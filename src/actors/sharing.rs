@@ -8,7 +8,7 @@ use super::hub::{Hub, died_often};
 use super::messages::{Ended, FindOrRegister, Queued, Reply, Resolution, Told};
 use super::registration::Registration;
 use crate::device::DeviceInfo;
-use crate::group::{Asked, BaseName, Grouper, StateName};
+use crate::group::{Asked, BaseName, Chain, Grouper, StateName};
 use crate::ids::{GroupName, ProcessId, Slot};
 use crate::process::RequestError;
 use crate::process::worker::{Answer, Request, Status};
@@ -35,28 +35,35 @@ impl Hub {
         let group = grouper.group(base, Some(asked), process_workers);
         let key = Grouper::Default.group(base, Some(asked), process_workers);
         let joins = grouper.joins(&group, self.options().await_inprogress);
-        // The name of a process is its worker's, who serves other requests.
-        Shared { joins: joins && !group.is_process(), group, key }
+        // The names of a process and of a base are their workers', who serve other requests.
+        let is_workers = group.is_process() || group == Grouper::Default.group(base, None, process_workers);
+        Shared { joins: joins && !is_workers, group, key }
     }
 
     /// Executes what `execute` makes, or awaits somebody who does so for an equal request. Tries again when the leader died,
     /// `resolve_attempts` times.
-    pub(super) async fn share<F>(&self, shared: Shared, execute: impl Fn() -> F) -> Result<Answer, RequestError>
+    ///
+    /// The hub that `execute` gets asks on behalf of the group: whoever awaits the group waits for what it waits for.
+    pub(super) async fn share<F>(&self, shared: Shared, execute: impl Fn(Hub) -> F) -> Result<Answer, RequestError>
     where
         F: Future<Output = Result<Answer, RequestError>> + Send + 'static,
     {
         let Shared { group, key, joins } = shared;
         if !joins {
-            return execute().await;
+            return execute(self.clone()).await;
         }
         let _wait = self.enter(&group)?;
+        let of_group = self.behind(Chain::default().then(&group).unwrap_or_default());
         let process = group.process();
         let mut attempt = 0;
         loop {
             let (reply, awaited) = Reply::channel();
             let leader = Queued::Listener { key: key.clone(), reply };
             match self.find_or_register(group.clone(), leader).await? {
-                Some((registration, queued)) => drop(tokio::spawn(lead(registration, queued, key.clone(), execute()))),
+                Some((registration, queued)) => {
+                    let execution = execute(of_group.clone());
+                    tokio::spawn(lead(registration, queued, key.clone(), execution));
+                }
                 None => debug!(target: "group", event = "awaiting_compute", %process, %group, worker = %group),
             }
             match awaited.hear().await {
@@ -105,8 +112,8 @@ impl Hub {
         let slot = slot.unwrap_or(status.scheduled);
         let base = BaseName { process: process.clone(), state: StateName::AtSlot(slot), is_line: false };
         let shared = self.meeting(&self.device_of(&status).grouper, &base, &Asked::Compute(slot));
-        self.share(shared, || {
-            let (hub, process) = (self.clone(), process.clone());
+        self.share(shared, |hub| {
+            let process = process.clone();
             async move { hub.ask(&process, |reply| Request::Compute { slot: Some(slot), reply }).await }
         })
         .await
@@ -118,8 +125,8 @@ impl Hub {
         let state = StateName::AtSlot(status.scheduled);
         let base = BaseName { process: process.clone(), state, is_line: false };
         let shared = self.meeting(&self.device_of(&status).grouper, &base, &Asked::State);
-        self.share(shared, || {
-            let (hub, process) = (self.clone(), process.clone());
+        self.share(shared, |hub| {
+            let process = process.clone();
             async move { hub.ask(&process, |reply| Request::State { reply }).await }
         })
         .await

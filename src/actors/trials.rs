@@ -1,42 +1,73 @@
 //! Room for trials: dry-runs and base lines use compute threads by permits of their own, so that however many there are,
 //! they neither wait for the turns of processes nor hold them up.
 
-use tokio::sync::{Semaphore, oneshot};
+use std::sync::Arc;
+
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use super::group_registry::node_stops;
 use crate::device::{BaseError, ComputePool, Interrupt, Lane, Seat, TrialError};
 use crate::process::RequestError;
 
 /// So many trials use a compute thread at a time. One that takes long moves to a thread of low priority, as any call does.
-const PERMITS: usize = 16;
+pub(super) const PERMITS: usize = 16;
 
 /// What trials may use of the machine. One per node.
 #[derive(Debug)]
 pub struct TrialRoom {
-    permits: Semaphore,
+    permits: Arc<Semaphore>,
     /// Ends what runs, and each one to come. Raised when the node stops, and only then.
     pub interrupt: Interrupt,
+    /// Whether nobody waits for compute threads any more.
+    given_up: watch::Sender<bool>,
 }
 
 impl Default for TrialRoom {
     fn default() -> Self {
-        Self { permits: Semaphore::new(PERMITS), interrupt: Interrupt::default() }
+        Self {
+            permits: Arc::new(Semaphore::new(PERMITS)),
+            interrupt: Interrupt::default(),
+            given_up: watch::Sender::new(false),
+        }
     }
 }
 
 impl TrialRoom {
-    /// Runs `job` on a compute thread of `pool` once a permit is free. `None`: the thread lost it, by a panic or because the
-    /// node stops.
+    #[cfg(test)]
+    pub(super) fn free(&self) -> usize {
+        self.permits.available_permits()
+    }
+
+    /// Whoever waits for a job waits no longer, whether it ends or not: the node stops.
+    pub fn give_up(&self) {
+        self.given_up.send_replace(true);
+    }
+
+    /// Runs `job` on a compute thread of `pool` once a permit is free, which it keeps until it is over, whoever still waits.
+    /// `None`: the thread lost it, by a panic or because the node stops.
     pub async fn run<T: Send + 'static>(
         &self,
         pool: &ComputePool,
         lane: Lane,
         job: impl FnOnce(&dyn Seat) -> T + Send + 'static,
     ) -> Option<T> {
-        let _permit = self.permits.acquire().await.ok()?;
-        let (sender, receiver) = oneshot::channel();
-        pool.submit(lane, Box::new(move |seat| drop(sender.send(job(seat)))));
-        receiver.await.ok()
+        let mut given_up = self.given_up.subscribe();
+        let running = async {
+            let permit = self.permits.clone().acquire_owned().await.ok()?;
+            let (sender, receiver) = oneshot::channel();
+            let job = move |seat: &dyn Seat| {
+                let done = job(seat);
+                drop(permit);
+                let _ = sender.send(done);
+            };
+            pool.submit(lane, Box::new(job));
+            receiver.await.ok()
+        };
+        tokio::select! {
+            biased;
+            done = running => done,
+            _ = given_up.wait_for(|is_given_up| *is_given_up) => None,
+        }
     }
 }
 

@@ -68,9 +68,12 @@ impl GroupRegistry {
         }
     }
 
-    /// How many workers should go: for requests that wait for their places, or to free memory.
-    fn wanted(&self) -> usize {
-        self.waiting.len().max(usize::from(self.environment.memory.is_exceeded()))
+    /// How many workers should go: for requests that wait for their places, for a base to come, or to free memory. A base is
+    /// looked out for once.
+    fn take_wanted(&mut self) -> usize {
+        let for_base = std::mem::take(&mut self.is_place_wanted) && self.resident >= self.environment.workers_max;
+        let for_any = for_base || self.environment.memory.is_exceeded();
+        self.waiting.len().max(usize::from(for_any))
     }
 
     /// Asks workers to go, the one that was left alone longest first, until as many as are wanted do. Looks again as long
@@ -81,7 +84,7 @@ impl GroupRegistry {
         }
         // Those who said before that they go may have found work since, and are asked again.
         let asked_before = std::mem::take(&mut self.leaving);
-        let wanted = self.wanted();
+        let wanted = self.take_wanted();
         if wanted == 0 {
             return;
         }

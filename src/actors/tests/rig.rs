@@ -11,18 +11,21 @@ use actix::{Actor, Addr, Handler, Message, System};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use crate::actors::base_worker::BaseWorker;
 use crate::actors::group_registry::Leader;
+use crate::actors::trials::PERMITS;
 use crate::actors::{Environment, GroupRegistry, Hub, HubOptions, MemoryLedger, ProcessWorker, TrialRoom};
 use crate::clock::Clock;
 use crate::config::AwaitInProgress;
 use crate::config::limits::{LimitOverrides, Limits};
 use crate::device::fake::Fakes;
 use crate::device::{ComputePool, PoolOptions};
+use crate::group::GroupStatus;
 use crate::ids::{BlobHash, Epoch, GroupName, MessageId, ProcessId, Slot};
 use crate::process::worker::{Activity, Define, Status, WorkerOptions};
 use crate::process::{
-    Computed, Defaults, DeviceKind, Draft, ErrorStrategy, Order, Origin, PageQuery, ProcessOrigin, RequestError,
-    Specification,
+    Computed, Defaults, DeviceKind, Draft, ErrorStrategy, Order, Origin, Outcome, PageQuery, ProcessOrigin,
+    RequestError, Specification,
 };
 use crate::store::faulty::{Faults, Faulty};
 use crate::store::{Memory, Store, StoreOptions};
@@ -76,6 +79,11 @@ impl Default for Settings {
     }
 }
 
+/// A dry-run's slot and output, or error.
+pub(super) type Tried = Result<(u64, String), RequestError>;
+/// The base's name after a message, and the output or error.
+pub(super) type Resolved = Result<(GroupName, String), RequestError>;
+
 /// A node without HTTP.
 pub(super) struct Rig {
     pub(super) hub: Hub,
@@ -83,21 +91,37 @@ pub(super) struct Rig {
     pub(super) fakes: Fakes,
     pub(super) faults: Faults,
     pub(super) folder: TempDir,
-    registry: Addr<GroupRegistry>,
+    pub(super) registry: Addr<GroupRegistry>,
 }
 
 /// Kills the worker of this group by a panic in a handler.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct Kill(GroupName);
+pub(super) struct Kill(pub(super) GroupName);
 
 impl Handler<Kill> for GroupRegistry {
     type Result = ();
 
     fn handle(&mut self, Kill(group): Kill, _: &mut Self::Context) {
-        if let Some(Leader::Process(worker)) = self.members.peek(&group).map(|member| &member.leader) {
-            worker.do_send(Die);
+        match self.members.peek(&group).map(|member| &member.leader) {
+            Some(Leader::Process(worker)) => worker.do_send(Die),
+            Some(Leader::Base(worker)) => worker.do_send(Die),
+            Some(Leader::Execution) | None => {}
         }
+    }
+}
+
+/// How many workers a registry says are resident, how many there are, and how many requests wait for a place.
+#[derive(Message)]
+#[rtype(result = "(usize, usize, usize)")]
+struct Audit;
+
+impl Handler<Audit> for GroupRegistry {
+    type Result = actix::MessageResult<Audit>;
+
+    fn handle(&mut self, _: Audit, _: &mut Self::Context) -> Self::Result {
+        let workers = self.members.iter().filter(|member| !matches!(member.leader.leader, Leader::Execution)).count();
+        actix::MessageResult((self.resident, workers, self.waiting.len()))
     }
 }
 
@@ -106,6 +130,14 @@ impl Handler<Kill> for GroupRegistry {
 struct Die;
 
 impl Handler<Die> for ProcessWorker {
+    type Result = ();
+
+    fn handle(&mut self, _: Die, _: &mut Self::Context) {
+        std::panic::resume_unwind(Box::new("killed"));
+    }
+}
+
+impl Handler<Die> for BaseWorker {
     type Result = ();
 
     fn handle(&mut self, _: Die, _: &mut Self::Context) {
@@ -197,6 +229,24 @@ impl Rig {
         output(&still(self.hub.compute(process, Some(Slot(slot)))).await.unwrap())
     }
 
+    /// A dry-run on its way.
+    pub(super) fn try_out(&self, process: &ProcessId, data: &str) -> JoinHandle<Tried> {
+        let (hub, process, draft) = (self.hub.clone(), process.clone(), draft(data));
+        actix_rt::spawn(async move {
+            let (slot, outcome) = hub.dry_run(&process, draft).await?;
+            Ok((slot.0, said(&outcome)))
+        })
+    }
+
+    /// A message that is being resolved on a base.
+    pub(super) fn resolve(&self, group: &GroupName, data: &str) -> JoinHandle<Resolved> {
+        let (hub, group, draft) = (self.hub.clone(), group.clone(), draft(data));
+        actix_rt::spawn(async move {
+            let (group, outcome) = hub.resolve_on(&group, draft).await?;
+            Ok((group, said(&outcome)))
+        })
+    }
+
     pub(super) async fn status(&self, process: &ProcessId) -> Status {
         still(self.hub.status(process)).await.unwrap()
     }
@@ -243,7 +293,49 @@ impl Rig {
 
     /// Kills the worker of `process` by a panic in a handler, if it has one.
     pub(super) async fn kill(&self, process: &ProcessId) {
-        still(self.registry.send(Kill(GroupName::of_process(process)))).await.unwrap();
+        self.kill_group(&GroupName::of_process(process)).await;
+    }
+
+    /// Kills the worker that leads `group` by a panic in a handler, if one does.
+    pub(super) async fn kill_group(&self, group: &GroupName) {
+        still(self.registry.send(Kill(group.clone()))).await.unwrap();
+    }
+
+    /// Every group that is led, but for the workers of processes.
+    pub(super) async fn groups(&self) -> Vec<GroupStatus> {
+        let mut groups = still(self.hub.groups()).await;
+        groups.retain(|status| !status.group.is_process());
+        groups
+    }
+
+    /// Returns once `holds` is true of the groups that are led, the workers of processes left out.
+    pub(super) async fn until_groups(&self, holds: impl Fn(&[GroupStatus]) -> bool) -> Vec<GroupStatus> {
+        let looking = async {
+            loop {
+                let groups = self.groups().await;
+                if holds(&groups) {
+                    return groups;
+                }
+                moment().await;
+            }
+        };
+        still(looking).await
+    }
+
+    /// Nobody asks any more: returns once no base and no execution is left after their time, and looks whether anything else is.
+    pub(super) async fn nothing_left(&self) {
+        let mut rounds = 0;
+        while !self.groups().await.is_empty() || self.hub.environment().trials.free() < PERMITS {
+            pass(WORKER_TIMEOUT).await;
+            moment().await;
+            rounds += 1;
+            assert!(rounds < 1_000, "{:?} are led for ever", self.groups().await);
+        }
+        let (resident, workers, waiting) = still(self.registry.send(Audit)).await.unwrap();
+        assert_eq!((resident, waiting), (workers, 0), "places that are taken, requests that wait for one");
+        assert!(self.hub.waits().is_empty(), "waits that nobody waits");
+        still(self.hub.shutdown()).await;
+        assert_eq!(self.hub.environment().memory.held(), 0, "memory that nobody holds");
     }
 
     /// Returns what `task` comes to, while virtual time passes in small steps and other threads have their moments.
@@ -320,5 +412,9 @@ pub(super) fn draft(data: &str) -> Draft {
 
 /// The output of an outcome, or its error.
 pub(super) fn output(computed: &Computed) -> String {
-    computed.outcome.error.clone().unwrap_or_else(|| computed.outcome.output.as_str().to_owned())
+    said(&computed.outcome)
+}
+
+fn said(outcome: &Outcome) -> String {
+    outcome.error.clone().unwrap_or_else(|| outcome.output.as_str().to_owned())
 }
