@@ -1,45 +1,44 @@
 //! The actor that holds one base in memory.
 //!
 //! *Owns* the [`BaseLine`] that decides whose turn it is, the [`Trial`] that stands at the base while it is at home, one timer.
+//! While the trial is away, the compute thread that has it shares the line.
 //! *Hears from* its registry (`ResolveOn`, `DropBase`, `Renamed`, `Evict`, `Shutdown`, `Farewell`) and compute threads
 //! (`TrialReturned`).
 //! *Speaks to* its registry, the compute threads, and whoever asked.
 //! *Limits*: the process's `queue` for requests that wait, its other limits for each of them, `worker_timeout` without work.
+
+mod turn;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use super::environment::Environment;
 use super::group_registry::{Depth, GroupRegistry};
 use super::messages::{
-    BaseRequest, DropBase, Ended, Evict, Farewell, Rename, Renamed, Reply, ResolveOn, Shutdown, Squeeze, Told,
+    BaseRequest, DropBase, Ended, Evict, Farewell, Rename, Renamed, ResolveOn, Shutdown, Squeeze, Told,
 };
 use super::registration::Registration;
-use super::trials::{lost, refused_trial};
-use crate::device::{BaseState, Lane, Trial, Tried};
-use crate::group::base_line::{BaseLine, Effect, EndReason, LineOptions, Note, Ran, Stop, Wanted};
+use super::trials::lost;
+use crate::device::{BaseState, Lane, Trial};
+use crate::group::base_line::{BaseLine, Effect, EndReason, LineOptions, Stop, Wanted};
 use crate::group::{BaseName, Grouper, Held, StateName};
-use crate::ids::{GroupName, Slot};
+use crate::ids::GroupName;
 use crate::metrics::COUNTERS;
+use crate::process::ErrorStrategy;
 use crate::process::worker::Answer;
-use crate::process::{Draft, ErrorStrategy, Outcome, RequestError};
-
-type Line = BaseLine<Box<Draft>, Reply, (Slot, Arc<Outcome>)>;
-type LineEffect = Effect<Box<Draft>, Reply, (Slot, Arc<Outcome>)>;
+use turn::{Desk, Line, LineEffect, Run, Turn, TurnOver};
 
 /// The actor that holds one base in memory.
 pub struct BaseWorker {
     environment: Arc<Environment>,
     registration: Registration,
     registry: Addr<GroupRegistry>,
-    depth: Arc<Depth>,
-    line: Line,
-    /// `None` while it is away, and after it was lost.
-    trial: Option<Trial>,
+    desk: Arc<Desk>,
+    place: Place,
     base: Arc<BaseState>,
     is_slow: bool,
     timeout: Duration,
@@ -49,14 +48,18 @@ pub struct BaseWorker {
     timer: Option<SpawnHandle>,
 }
 
-/// To a base worker, by a compute thread: its device, and what it brings.
+/// Where the device is.
+enum Place {
+    /// With its worker; `None` where it was lost and is made anew for the next request.
+    Home(Option<Trial>),
+    /// On a compute thread, or on the way from there. A request whose turn it is meanwhile is served once it is back.
+    Away(Option<Run>),
+}
+
+/// To a base worker, by a compute thread: its device. `None`: the thread lost it.
 #[derive(Message)]
 #[rtype(result = "()")]
-struct TrialReturned {
-    trial: Option<Trial>,
-    tried: Result<Tried, RequestError>,
-    is_slow: bool,
-}
+struct TrialReturned(Option<TurnOver>);
 
 /// The name of the base that stays at `state`, or moves on with each result (`is_line`).
 pub(super) fn name_of(state: &BaseState, is_line: bool) -> GroupName {
@@ -82,12 +85,11 @@ impl BaseWorker {
             queue_max: usize::try_from(base.definition.limits.queue).unwrap_or(usize::MAX),
         };
         Self {
-            line: BaseLine::new(registration.group().clone(), options),
+            desk: Arc::new(Desk::new(BaseLine::new(registration.group().clone(), options), depth)),
             environment,
             registration,
             registry,
-            depth,
-            trial: Some(trial),
+            place: Place::Home(Some(trial)),
             base,
             is_slow: false,
             timeout,
@@ -104,7 +106,7 @@ impl Actor for BaseWorker {
     fn started(&mut self, ctx: &mut Self::Context) {
         COUNTERS.workers_started.inc();
         self.weigh();
-        self.carry_out(ctx);
+        self.decide(ctx, |_| ());
     }
 }
 
@@ -123,45 +125,45 @@ impl Handler<ResolveOn> for BaseWorker {
             BaseRequest::Resolve { draft, is_trial } => {
                 debug!(target: "group", event = "awaiting_compute", process = %group.process(), %group,
                     worker = %self.registration.group());
-                self.line.request(Wanted { group, message: draft, is_trial, reply });
+                self.decide(ctx, |line| line.request(Wanted { group, message: draft, is_trial, reply }));
             }
-            BaseRequest::Hold { .. } if self.line.is_gone() => reply.tell(Told::Again),
             BaseRequest::Hold { timeout } => {
+                if self.decide(ctx, |line| line.is_gone()) {
+                    return reply.tell(Told::Again);
+                }
                 self.timeout = timeout;
                 self.idle_since = None;
                 if let Some(timer) = self.timer.take() {
                     ctx.cancel_future(timer);
                 }
                 reply.send(Ok(Answer::Held));
+                self.watch_idleness(ctx);
             }
         }
-        self.carry_out(ctx);
     }
 }
 
 impl Handler<TrialReturned> for BaseWorker {
     type Result = ();
 
-    fn handle(&mut self, returned: TrialReturned, ctx: &mut Self::Context) {
-        let TrialReturned { trial, tried, is_slow } = returned;
-        self.trial = trial;
-        self.is_slow = is_slow;
-        match tried {
-            Ok(Tried { outcome, after, .. }) => {
-                let slot = self.base.slot;
-                let failure = outcome.error.clone();
-                let group = self.registration.group();
-                let failure = failure.map(|error| RequestError::BaseHalted { group: group.clone(), error });
-                let moved_to = after.as_deref().map(|base| name_of(base, true));
-                if let Some(base) = after {
-                    self.base = base;
-                }
-                self.line.ran(Ran { outcome: (slot, Arc::new(outcome)), failure, moved_to });
-            }
-            Err(error) => self.line.failed(error),
+    fn handle(&mut self, TrialReturned(turn): TrialReturned, ctx: &mut Self::Context) {
+        let is_lost = turn.is_none();
+        let (trial, is_slow) = turn.map_or((None, false), |over| (over.trial, over.is_slow));
+        if let Some(trial) = &trial {
+            self.base = trial.base().clone();
         }
+        self.is_slow = is_slow;
+        let next = match std::mem::replace(&mut self.place, Place::Home(trial)) {
+            Place::Away(next) => next,
+            Place::Home(_) => None,
+        };
         self.weigh();
-        self.carry_out(ctx);
+        match next {
+            // Whichever request has its turn was lost with the device, even if it was not yet on its way.
+            _ if is_lost => self.decide(ctx, |line| line.failed(lost())),
+            Some(run) => self.send_away(run, ctx.address()),
+            None => self.decide(ctx, |_| ()),
+        }
     }
 }
 
@@ -170,8 +172,7 @@ impl Handler<Renamed> for BaseWorker {
 
     fn handle(&mut self, Renamed { is_held }: Renamed, ctx: &mut Self::Context) {
         self.registration.renamed(is_held);
-        self.line.renamed(if is_held { Ok(()) } else { Err(Held) });
-        self.carry_out(ctx);
+        self.decide(ctx, |line| line.renamed(if is_held { Ok(()) } else { Err(Held) }));
     }
 }
 
@@ -179,8 +180,7 @@ impl Handler<DropBase> for BaseWorker {
     type Result = ();
 
     fn handle(&mut self, DropBase { reply, .. }: DropBase, ctx: &mut Self::Context) {
-        self.line.stop(Stop::Deleted);
-        self.carry_out(ctx);
+        self.decide(ctx, |line| line.stop(Stop::Deleted));
         reply.send(Ok(Answer::Done));
     }
 }
@@ -189,9 +189,7 @@ impl Handler<Evict> for BaseWorker {
     type Result = bool;
 
     fn handle(&mut self, _: Evict, ctx: &mut Self::Context) -> bool {
-        let goes = self.line.stop(Stop::Evicted);
-        self.carry_out(ctx);
-        goes
+        self.decide(ctx, |line| line.stop(Stop::Evicted))
     }
 }
 
@@ -199,8 +197,7 @@ impl Handler<Shutdown> for BaseWorker {
     type Result = ();
 
     fn handle(&mut self, _: Shutdown, ctx: &mut Self::Context) {
-        self.line.stop(Stop::Shutdown);
-        self.carry_out(ctx);
+        self.decide(ctx, |line| line.stop(Stop::Shutdown));
     }
 }
 
@@ -213,29 +210,22 @@ impl Handler<Farewell> for BaseWorker {
 }
 
 impl BaseWorker {
-    /// Does what the line decided, until it has nothing more to say.
-    fn carry_out(&mut self, ctx: &mut Context<Self>) {
-        loop {
-            let effects = self.line.take_effects();
-            if effects.is_empty() {
-                break;
-            }
-            for effect in effects {
-                self.carry_out_one(effect, ctx);
-            }
+    /// Tells the line something, or looks at it, and does what is to be done then.
+    fn decide<T>(&mut self, ctx: &mut Context<Self>, event: impl FnOnce(&mut Line) -> T) -> T {
+        let (said, effects) = self.desk.decide(event);
+        for effect in effects {
+            self.carry_out(effect, ctx);
         }
-        let waiting = self.line.queue_len() as u64;
-        self.depth.set(waiting, waiting + u64::from(!self.line.is_idle()));
         self.watch_idleness(ctx);
+        said
     }
 
-    fn carry_out_one(&mut self, effect: LineEffect, ctx: &mut Context<Self>) {
+    fn carry_out(&mut self, effect: LineEffect, ctx: &mut Context<Self>) {
         match effect {
-            Effect::Run { message, keeps_result } => self.send_away(*message, keeps_result, ctx.address()),
-            Effect::Answer(reply, answer) => reply.send(answer.map(|resolved| {
-                let (slot, outcome) = resolved.outcome;
-                Answer::Tried { group: resolved.group, slot, outcome }
-            })),
+            Effect::Run { message, keeps_result } => {
+                self.send_away(Run { draft: message, keeps_result }, ctx.address());
+            }
+            Effect::Answer(reply, answer) => turn::tell(reply, answer),
             Effect::Rename(to) => {
                 let (from, incarnation) = (self.registration.group().clone(), self.registration.incarnation());
                 self.registration.ask_for(to.clone());
@@ -243,30 +233,24 @@ impl BaseWorker {
             }
             Effect::Gone(reason) => self.leave(reason),
             Effect::Again(wanted) => wanted.reply.tell(Told::Again),
-            Effect::Note(note) => self.log(note),
+            Effect::Note(note) => turn::log(&self.base.process, note),
         }
     }
 
-    /// Hands the device over to a compute thread. Whatever happens there, something comes back.
-    fn send_away(&mut self, draft: Draft, keeps_result: bool, address: Addr<Self>) {
-        let (environment, trial, base) = (self.environment.clone(), self.trial.take(), self.base.clone());
+    /// Hands the device over to a compute thread, which serves `run` first. Whatever happens there, something comes back.
+    fn send_away(&mut self, run: Run, address: Addr<Self>) {
+        self.idle_since = None;
+        let trial = match &mut self.place {
+            Place::Home(trial) => trial.take(),
+            Place::Away(next) => return *next = Some(run),
+        };
+        self.place = Place::Away(None);
         let lane = if self.is_slow { Lane::Slow } else { Lane::Regular };
-        let message = draft.at(&base.process, environment.clock.now_ms());
+        let (environment, desk, base) = (self.environment.clone(), Arc::downgrade(&self.desk), self.base.clone());
         tokio::spawn(async move {
-            let (factory, interrupt) = (environment.factory.clone(), environment.trials.interrupt.clone());
-            let job = move |seat: &dyn crate::device::Seat| {
-                let opened = trial.map_or_else(|| Trial::open(factory, base, interrupt), Ok);
-                let (trial, tried) = match opened {
-                    Ok(mut trial) => {
-                        let tried = trial.resolve(message, keeps_result);
-                        (Some(trial), tried)
-                    }
-                    Err(error) => (None, Err(error)),
-                };
-                TrialReturned { trial, tried: tried.map_err(refused_trial), is_slow: seat.has_overrun() }
-            };
-            let returned = environment.trials.run(&environment.pool, lane, job).await;
-            address.do_send(returned.unwrap_or(TrialReturned { trial: None, tried: Err(lost()), is_slow: false }));
+            let turn = Turn { environment: environment.clone(), desk, base, trial };
+            let job = move |seat: &dyn crate::device::Seat| turn.go(run, seat);
+            address.do_send(TrialReturned(environment.trials.run(&environment.pool, lane, job).await));
         });
     }
 
@@ -278,7 +262,7 @@ impl BaseWorker {
 
     /// Notes what the base takes, and says so where it is too much.
     fn weigh(&mut self) {
-        let memory = self.base.memory() + self.trial.as_ref().map_or(0, Trial::memory);
+        let memory = self.base.memory() + self.place.memory();
         if self.environment.memory.change(self.memory, memory) {
             self.registry.do_send(Squeeze);
         }
@@ -287,7 +271,7 @@ impl BaseWorker {
 
     /// Arms the one timer by which an idle worker ends.
     fn watch_idleness(&mut self, ctx: &mut Context<Self>) {
-        if !self.line.is_idle() {
+        if !self.desk.is_idle() {
             self.idle_since = None;
             return;
         }
@@ -297,21 +281,18 @@ impl BaseWorker {
         }
         self.timer = Some(ctx.run_later(self.timeout.saturating_sub(since.elapsed()), |worker, ctx| {
             worker.timer = None;
-            if worker.idle_since.is_some_and(|since| since.elapsed() >= worker.timeout) {
-                worker.line.stop(Stop::Timeout);
-            }
-            worker.carry_out(ctx);
+            let is_over = worker.idle_since.is_some_and(|since| since.elapsed() >= worker.timeout);
+            worker.decide(ctx, |line| is_over && line.stop(Stop::Timeout));
         }));
     }
+}
 
-    fn log(&self, note: Note) {
-        match note {
-            Note::Halted { group, error } => {
-                warn!(target: "worker", event = "halted", process = %self.base.process, %group, %error);
-            }
-            Note::PassedOver { group } => {
-                debug!(target: "group", event = "passed_over", process = %self.base.process, %group);
-            }
+impl Place {
+    /// Memory of the device, in bytes, while it is at home.
+    fn memory(&self) -> u64 {
+        match self {
+            Self::Home(trial) => trial.as_ref().map_or(0, Trial::memory),
+            Self::Away(_) => 0,
         }
     }
 }

@@ -20,10 +20,11 @@ pub use environment::{Environment, MemoryLedger};
 pub use group_monitor::{GroupMonitor, StartGroupMonitor, StopGroupMonitor};
 pub use group_registry::GroupRegistry;
 pub use hub::{Awaiting, Hub, HubOptions};
-pub use messages::Shutdown;
+pub use messages::{Awaited, Ended, FindOrRegister, Lookup, Queued, Reply, Resolution, Shutdown, Told};
 pub use process_worker::ProcessWorker;
 pub use readiness::{Check, Readiness};
 pub use recovery::take_up_pending;
+pub use registration::Registration;
 pub use trials::TrialRoom;
 
 #[cfg(test)]

@@ -69,6 +69,8 @@ fn worker(log: &Arc<MemoryLog>) -> Runner {
 
 #[test]
 fn neither_loading_a_base_nor_trying_on_it_sounds_like_the_process() {
+    // Without a subscriber for all threads, another test's silence could be taken for this one's.
+    let _ = tracing::subscriber::set_global_default(tracing_subscriber::registry());
     let ear = Ear::default();
     let log = Arc::new(MemoryLog::default());
     log.define(TALKING, ErrorStrategy::Ignore);
