@@ -287,6 +287,14 @@ impl BaseWorker {
     }
 }
 
+#[cfg(test)]
+impl BaseWorker {
+    /// Whether its device is with it.
+    pub(super) fn is_home(&self) -> bool {
+        matches!(self.place, Place::Home(_))
+    }
+}
+
 impl Place {
     /// Memory of the device, in bytes, while it is at home.
     fn memory(&self) -> u64 {

@@ -10,7 +10,7 @@ use super::face::Face;
 use super::guard::Caller;
 use super::processes::no_such_method;
 use super::query::Query;
-use super::wire::{BaseIn, GroupIn, MessageIn, read_json};
+use super::wire::{BaseIn, GroupIn, MessageIn, ResolvedOut, read_json};
 use crate::actors::{StartGroupMonitor, StopGroupMonitor};
 use crate::ids::{GroupName, ProcessId};
 use crate::process::RequestError;
@@ -45,7 +45,7 @@ async fn resolve(face: Data<Face>, caller: Caller, came: Came, group: Path<Strin
     let draft = MessageIn::read(&body)?.into_draft(&group.process(), &caller.0, now)?;
     let hub = face.hub.behind(came.0);
     let (group, outcome) = face.bounded(hub.resolve_on(&group, draft)).await?;
-    Ok(HttpResponse::Ok().json(json!({ "group": group, "outcome": &*outcome })))
+    Ok(HttpResponse::Ok().json(ResolvedOut { group: &group, outcome: &outcome }))
 }
 
 async fn drop_group(face: Data<Face>, group: Path<String>) -> Answer {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use super::error::ApiError;
 use crate::config::limits::LimitOverrides;
 use crate::config::units::{parse_duration, parse_size};
-use crate::ids::{MessageId, ProcessId, Slot};
+use crate::ids::{GroupName, MessageId, ProcessId, Slot};
 use crate::process::worker::Status;
 use crate::process::{Draft, Origin, Outcome, Tag};
 
@@ -178,6 +178,15 @@ impl BaseIn {
         };
         self.timeout.as_ref().map(read).transpose()
     }
+}
+
+/// What came of a message that was resolved on a base.
+#[derive(Debug, Serialize)]
+pub struct ResolvedOut<'a> {
+    /// The base's name afterwards.
+    pub group: &'a GroupName,
+    /// The outcome.
+    pub outcome: &'a Outcome,
 }
 
 /// What a group monitor is on for.

@@ -145,6 +145,29 @@ impl Handler<Die> for BaseWorker {
     }
 }
 
+/// Asks the worker of this base whether its device is at home.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct AskHome(GroupName, tokio::sync::oneshot::Sender<bool>);
+
+impl Handler<AskHome> for GroupRegistry {
+    type Result = ();
+
+    fn handle(&mut self, asked: AskHome, _: &mut Self::Context) {
+        if let Some(Leader::Base(worker)) = self.members.peek(&asked.0).map(|member| &member.leader) {
+            worker.do_send(asked);
+        }
+    }
+}
+
+impl Handler<AskHome> for BaseWorker {
+    type Result = ();
+
+    fn handle(&mut self, AskHome(_, answer): AskHome, _: &mut Self::Context) {
+        let _ = answer.send(self.is_home());
+    }
+}
+
 /// Runs `test` on a node with these settings.
 pub(super) fn run<T: Future<Output = ()>>(settings: Settings, test: impl FnOnce(Rig) -> T) {
     let runtime = || {
@@ -276,6 +299,21 @@ impl Rig {
     pub(super) async fn held(&self, calls: usize) {
         let fakes = self.fakes.clone();
         assert!(tokio::task::spawn_blocking(move || fakes.wait_until_held(calls, PATIENCE)).await.unwrap());
+    }
+
+    /// Returns once the device of a base is back with its worker.
+    pub(super) async fn until_home(&self, group: &GroupName) {
+        let looking = async {
+            loop {
+                let (sender, receiver) = tokio::sync::oneshot::channel();
+                self.registry.do_send(AskHome(group.clone(), sender));
+                if receiver.await.unwrap_or(true) {
+                    break;
+                }
+                moment().await;
+            }
+        };
+        still(looking).await;
     }
 
     /// Returns once the store takes writes.
