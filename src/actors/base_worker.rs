@@ -12,12 +12,12 @@ mod turn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, Recipient, SpawnHandle};
 use tokio::time::Instant;
 use tracing::{debug, info};
 
+use super::depth::Depth;
 use super::environment::Environment;
-use super::group_registry::{Depth, GroupRegistry};
 use super::messages::{
     BaseRequest, DropBase, Ended, Evict, Farewell, Rename, Renamed, ResolveOn, Shutdown, Squeeze, Told,
 };
@@ -32,11 +32,19 @@ use crate::process::ErrorStrategy;
 use crate::process::worker::Answer;
 use turn::{Desk, Line, LineEffect, Run, Turn, TurnOver};
 
+/// Where a base worker's upward events go.
+pub(super) struct Parent {
+    /// That its base is another one.
+    pub(super) rename: Recipient<Rename>,
+    /// That memory is short.
+    pub(super) squeeze: Recipient<Squeeze>,
+}
+
 /// The actor that holds one base in memory.
 pub struct BaseWorker {
     environment: Arc<Environment>,
     registration: Registration,
-    registry: Addr<GroupRegistry>,
+    parent: Parent,
     desk: Arc<Desk>,
     place: Place,
     base: Arc<BaseState>,
@@ -74,7 +82,7 @@ impl BaseWorker {
     pub(super) fn new(
         environment: Arc<Environment>,
         registration: Registration,
-        registry: Addr<GroupRegistry>,
+        parent: Parent,
         depth: Arc<Depth>,
         (trial, is_static, timeout): (Trial, bool, Duration),
     ) -> Self {
@@ -88,7 +96,7 @@ impl BaseWorker {
             desk: Arc::new(Desk::new(BaseLine::new(registration.group().clone(), options), depth)),
             environment,
             registration,
-            registry,
+            parent,
             place: Place::Home(Some(trial)),
             base,
             is_slow: false,
@@ -229,7 +237,7 @@ impl BaseWorker {
             Effect::Rename(to) => {
                 let (from, incarnation) = (self.registration.group().clone(), self.registration.incarnation());
                 self.registration.ask_for(to.clone());
-                self.registry.do_send(Rename { from, incarnation, to });
+                self.parent.rename.do_send(Rename { from, incarnation, to });
             }
             Effect::Gone(reason) => self.leave(reason),
             Effect::Again(wanted) => wanted.reply.tell(Told::Again),
@@ -264,7 +272,7 @@ impl BaseWorker {
     fn weigh(&mut self) {
         let memory = self.base.memory() + self.place.memory();
         if self.environment.memory.change(self.memory, memory) {
-            self.registry.do_send(Squeeze);
+            self.parent.squeeze.do_send(Squeeze);
         }
         self.memory = memory;
     }

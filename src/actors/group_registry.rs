@@ -13,20 +13,20 @@ mod processes;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use actix::{Actor, Addr, AsyncContext, Context, Handler, ResponseFuture};
 use tokio::sync::oneshot;
 use tracing::{debug, info, warn};
 
-use super::base_worker::BaseWorker;
+use super::base_worker::{self, BaseWorker};
+use super::depth::Depth;
 use super::environment::Environment;
 use super::messages::{
-    CauseOfDeath, DropBase, Ended, Farewell, FindOrRegister, Fork, LeaderKind, Lookup, Members, Ping, Queued, Rename,
-    Renamed, Resolution, Resolve, ResolveOn, Shutdown, Told, UnregisterNotify,
+    CauseOfDeath, DropBase, Ended, Farewell, Fork, LeaderKind, Lookup, Members, Ping, Queued, Rename, Renamed, Resolve,
+    ResolveOn, Shutdown, Told, UnregisterNotify,
 };
 use super::process_worker::ProcessWorker;
-use super::registration::Registration;
+use super::registration::{FindOrRegister, Registration, Resolution};
 use crate::group::{Found, GroupStatus, Incarnation, Registrations};
 use crate::ids::{GroupName, ProcessId};
 use crate::metrics::COUNTERS;
@@ -65,21 +65,6 @@ pub(super) enum Leader {
     Base(Addr<BaseWorker>),
     /// Its mailbox is the registration's.
     Execution,
-}
-
-/// How much waits at a worker, as it says itself.
-#[derive(Debug, Default)]
-pub(super) struct Depth {
-    queue: AtomicU64,
-    waiters: AtomicU64,
-}
-
-impl Depth {
-    /// So many requests wait to be served and so many askers for an answer.
-    pub(super) fn set(&self, queue: u64, waiters: u64) {
-        self.queue.store(queue, Ordering::Relaxed);
-        self.waiters.store(waiters, Ordering::Relaxed);
-    }
 }
 
 impl Member {
@@ -123,7 +108,7 @@ impl Handler<FindOrRegister> for GroupRegistry {
     fn handle(&mut self, asked: FindOrRegister, ctx: &mut Self::Context) -> Resolution {
         let FindOrRegister { group, leader, chain } = asked;
         if self.is_stopping() {
-            leader.into_reply().send(Err(node_stops()));
+            leader.into_reply().send(Err(RequestError::node_stops()));
             return Resolution::Wait(LeaderKind::Execution);
         }
         let depth = Arc::default();
@@ -253,7 +238,7 @@ impl Handler<Shutdown> for GroupRegistry {
 
     fn handle(&mut self, _: Shutdown, _: &mut Self::Context) -> Self::Result {
         for resolve in self.waiting.drain(..) {
-            resolve.request.into_reply().send(Err(node_stops()));
+            resolve.request.into_reply().send(Err(RequestError::node_stops()));
         }
         for (_, member) in self.members.oldest_first() {
             match &member.leader {
@@ -317,7 +302,7 @@ impl GroupRegistry {
         if self.is_stopping() || self.resident >= self.environment.workers_max {
             let what = "no place is free among the resident workers".to_owned();
             let refused = RequestError::Overloaded { key: "workers_max", what };
-            let refused = if self.is_stopping() { node_stops() } else { refused };
+            let refused = if self.is_stopping() { RequestError::node_stops() } else { refused };
             if let Some(work) = fork.work {
                 work.reply.send(Err(refused));
             }
@@ -335,7 +320,8 @@ impl GroupRegistry {
             let registration = Registration::new(group.clone(), incarnation, registry.clone().recipient());
             let depth: Arc<Depth> = Arc::default();
             let base = (trial, is_static, timeout);
-            let worker = BaseWorker::new(environment, registration, registry, depth.clone(), base);
+            let parent = base_worker::Parent { rename: registry.clone().recipient(), squeeze: registry.recipient() };
+            let worker = BaseWorker::new(environment, registration, parent, depth.clone(), base);
             Member { leader: Leader::Base(worker.start()), depth }
         });
         let Some((_, waiters)) = taken else { return };
@@ -347,8 +333,7 @@ impl GroupRegistry {
     }
 
     fn status_of(&self, group: &GroupName, member: &Member) -> GroupStatus {
-        let (mut queue, mut waiters) =
-            (member.depth.queue.load(Ordering::Relaxed), member.depth.waiters.load(Ordering::Relaxed));
+        let (mut queue, mut waiters) = member.depth.get();
         for queued in self.members.waiters(group).into_iter().flatten() {
             match queued {
                 _ if queued.reply().is_gone() => {}
@@ -382,11 +367,6 @@ fn tell_all(waiters: VecDeque<Queued>, told: &Told) {
     for queued in waiters {
         queued.into_reply().tell(told.clone());
     }
-}
-
-/// What somebody is told whose request the end of the node cuts off.
-pub(super) fn node_stops() -> RequestError {
-    RequestError::Overloaded { key: "shutdown_grace", what: "the node is stopping".to_owned() }
 }
 
 /// What somebody is told who named a base that there is not.

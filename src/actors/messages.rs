@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use actix::dev::{MessageResponse, OneshotSender};
-use actix::{Actor, Message};
+use actix::Message;
 use tokio::sync::oneshot;
 
-use super::registration::Registration;
 use crate::device::{Runner, Trial};
 use crate::group::{Chain, GroupStatus, Incarnation};
 use crate::ids::{GroupName, ProcessId};
@@ -117,42 +115,6 @@ pub struct Farewell;
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "()")]
 pub struct Squeeze;
-
-/// To a registry: find who leads this group, or lead it. Both are one step.
-#[derive(Message, Debug)]
-#[rtype(result = "Resolution")]
-pub struct FindOrRegister {
-    /// The group.
-    pub group: GroupName,
-    /// The request that leads the group if nobody does, and waits for its leader if somebody does.
-    pub leader: Queued,
-    /// The groups that wait for this request already; `None` where one may wait for itself.
-    pub chain: Option<Chain>,
-}
-
-/// The answer to [`FindOrRegister`].
-#[derive(Debug)]
-pub enum Resolution {
-    /// Nobody led the group: the asker does now, with its request.
-    Leader(Registration, Queued),
-    /// Somebody leads it; the request is in the leader's mailbox.
-    Wait(LeaderKind),
-    /// The leader is on the request's own chain. The request was dropped.
-    InfiniteRecursion,
-}
-
-impl<A, M> MessageResponse<A, M> for Resolution
-where
-    A: Actor,
-    M: Message<Result = Self>,
-{
-    fn handle(self, _: &mut A::Context, asker: Option<OneshotSender<Self>>) {
-        if let Some(asker) = asker {
-            // Nobody may be listening any more: then the registration is dropped and the name is free.
-            let _ = asker.send(self);
-        }
-    }
-}
 
 /// What waits in the mailbox of a leader that is no actor.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 mod base_worker;
 mod bases;
+mod depth;
 mod environment;
 mod group_monitor;
 mod group_registry;
@@ -20,11 +21,11 @@ pub use environment::{Environment, MemoryLedger};
 pub use group_monitor::{GroupMonitor, StartGroupMonitor, StopGroupMonitor};
 pub use group_registry::GroupRegistry;
 pub use hub::{Awaiting, Hub, HubOptions};
-pub use messages::{Awaited, Ended, FindOrRegister, Lookup, Queued, Reply, Resolution, Shutdown, Told};
+pub use messages::{Awaited, Ended, Lookup, Queued, Reply, Shutdown, Told};
 pub use process_worker::ProcessWorker;
 pub use readiness::{Check, Readiness};
 pub use recovery::take_up_pending;
-pub use registration::Registration;
+pub use registration::{FindOrRegister, Registration, Resolution};
 pub use trials::TrialRoom;
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use actix::{
 use tokio::time::Instant;
 use tracing::{debug, error, info, warn};
 
+use super::depth::Depth;
 use super::environment::Environment;
-use super::group_registry::Depth;
 use super::messages::{
     Claimed, Committed, Ended, Evict, Farewell, Handle, Reply, Resolve, Shutdown, Squeeze, TurnReturned,
 };

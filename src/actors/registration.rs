@@ -1,9 +1,10 @@
-//! What a leader holds as long as it leads.
+//! Leading a group: how it is come by, and what a leader holds as long as it leads.
 
-use actix::Recipient;
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::{Actor, Message, Recipient};
 
-use super::messages::{Ended, UnregisterNotify};
-use crate::group::Incarnation;
+use super::messages::{Ended, LeaderKind, Queued, UnregisterNotify};
+use crate::group::{Chain, Incarnation};
 use crate::ids::GroupName;
 
 /// A name that is held in a registry. Dropped without an end, by a panic, a kill or a cancelled request, it frees the name,
@@ -58,5 +59,41 @@ impl Registration {
 impl Drop for Registration {
     fn drop(&mut self) {
         self.end(Ended::Died { panicked: std::thread::panicking() });
+    }
+}
+
+/// To a registry: find who leads this group, or lead it. Both are one step.
+#[derive(Message, Debug)]
+#[rtype(result = "Resolution")]
+pub struct FindOrRegister {
+    /// The group.
+    pub group: GroupName,
+    /// The request that leads the group if nobody does, and waits for its leader if somebody does.
+    pub leader: Queued,
+    /// The groups that wait for this request already; `None` where one may wait for itself.
+    pub chain: Option<Chain>,
+}
+
+/// The answer to [`FindOrRegister`].
+#[derive(Debug)]
+pub enum Resolution {
+    /// Nobody led the group: the asker does now, with its request.
+    Leader(Registration, Queued),
+    /// Somebody leads it; the request is in the leader's mailbox.
+    Wait(LeaderKind),
+    /// The leader is on the request's own chain. The request was dropped.
+    InfiniteRecursion,
+}
+
+impl<A, M> MessageResponse<A, M> for Resolution
+where
+    A: Actor,
+    M: Message<Result = Self>,
+{
+    fn handle(self, _: &mut A::Context, asker: Option<OneshotSender<Self>>) {
+        if let Some(asker) = asker {
+            // Nobody may be listening any more: then the registration is dropped and the name is free.
+            let _ = asker.send(self);
+        }
     }
 }

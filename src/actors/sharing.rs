@@ -5,8 +5,8 @@ use std::future::Future;
 use tracing::{debug, warn};
 
 use super::hub::{Hub, died_often};
-use super::messages::{Ended, FindOrRegister, Queued, Reply, Resolution, Told};
-use super::registration::Registration;
+use super::messages::{Ended, Queued, Reply, Told};
+use super::registration::{FindOrRegister, Registration, Resolution};
 use crate::device::DeviceInfo;
 use crate::group::{Asked, BaseName, Chain, Grouper, StateName};
 use crate::ids::{GroupName, ProcessId, Slot};

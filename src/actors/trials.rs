@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::group_registry::node_stops;
 use crate::device::{BaseError, ComputePool, Interrupt, Lane, Seat, TrialError};
 use crate::process::RequestError;
 
@@ -76,7 +75,7 @@ pub fn refused_base(error: BaseError) -> RequestError {
     match error {
         BaseError::NotComputed { .. } | BaseError::NoState(_) => RequestError::Conflict(error.to_string()),
         BaseError::NotSupported(text) => RequestError::NotSupported(text),
-        BaseError::Interrupted(_) => node_stops(),
+        BaseError::Interrupted(_) => RequestError::node_stops(),
         BaseError::Failed(_) => RequestError::Internal(error.to_string()),
     }
 }
@@ -85,7 +84,7 @@ pub fn refused_base(error: BaseError) -> RequestError {
 pub fn refused_trial(error: TrialError) -> RequestError {
     match error {
         TrialError::NotSupported(text) => RequestError::NotSupported(text),
-        TrialError::Interrupted => node_stops(),
+        TrialError::Interrupted => RequestError::node_stops(),
         TrialError::Failed(_) => RequestError::Internal(error.to_string()),
     }
 }

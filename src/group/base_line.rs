@@ -372,7 +372,7 @@ impl<M, R: Waiting, O> BaseLine<M, R, O> {
     fn refuse_for(&mut self, stop: Stop, reply: R) {
         // A mild reason refuses nobody.
         let error = if stop == Stop::Shutdown {
-            RequestError::Overloaded { key: "shutdown_grace", what: "the node is stopping".to_owned() }
+            RequestError::node_stops()
         } else {
             RequestError::NotFound(format!(
                 "base {} was deleted before the turn came; nothing was computed; POST /processes/{}/base makes a new one",

@@ -51,6 +51,11 @@ impl RequestError {
         Self::NotFound(format!("there is no process {process}"))
     }
 
+    /// The end of the node cuts the request off.
+    pub fn node_stops() -> Self {
+        Self::Overloaded { key: "shutdown_grace", what: "the node is stopping".to_owned() }
+    }
+
     /// The queue of a process is full.
     pub fn queue_full(process: &ProcessId, most: u64) -> Self {
         Self::Overloaded {

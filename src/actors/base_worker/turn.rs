@@ -7,8 +7,8 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 
 use super::name_of;
+use crate::actors::depth::Depth;
 use crate::actors::environment::Environment;
-use crate::actors::group_registry::Depth;
 use crate::actors::messages::Reply;
 use crate::actors::trials::refused_trial;
 use crate::clock::thread_cpu_time;

@@ -7,7 +7,8 @@ use actix::{Actor as _, AsyncContext as _, Context, Handler};
 use tracing::{debug, info};
 
 use super::places::WAITING_MAX;
-use super::{Depth, GroupRegistry, Leader, Member, node_stops};
+use super::{GroupRegistry, Leader, Member};
+use crate::actors::depth::Depth;
 use crate::actors::messages::{Farewell, Handle, Reply, Resolve};
 use crate::actors::process_worker::{Parent, ProcessWorker};
 use crate::actors::registration::Registration;
@@ -37,7 +38,7 @@ impl Handler<Resolve> for GroupRegistry {
             return leader.do_send(Handle(resolve.request));
         }
         if self.is_stopping() {
-            return resolve.request.into_reply().send(Err(node_stops()));
+            return resolve.request.into_reply().send(Err(RequestError::node_stops()));
         }
         if !resolve.request.starts_worker() {
             return self.answer_without_worker(resolve);

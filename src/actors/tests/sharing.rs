@@ -11,7 +11,8 @@ use futures_util::future::join_all;
 use tokio::sync::Notify;
 
 use super::rig::{ATTEMPTS, Rig, Settings, Tried, draft, moment, pass, run, still, usual};
-use crate::actors::messages::{Awaited, FindOrRegister, LeaderKind, Queued, Reply, Resolution, Told};
+use crate::actors::messages::{Awaited, LeaderKind, Queued, Reply, Told};
+use crate::actors::registration::{FindOrRegister, Resolution};
 use crate::actors::sharing::Shared;
 use crate::config::AwaitInProgress;
 use crate::device::fake::{Asked, Manner};
