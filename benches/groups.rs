@@ -110,6 +110,8 @@ fn draft(number: u64) -> Draft {
         anchor: String::new(),
         tags: vec![Tag::new("Action", "Echo")],
         data: number.to_string(),
+        mark: None,
+        push: None,
     }
 }
 

@@ -159,6 +159,8 @@ async fn ask_registry(hub: &Hub, processes: &[ProcessId], next: &AtomicU64, unti
             anchor: String::new(),
             tags: vec![Tag::new("Action", "Increment")],
             data: String::new(),
+            mark: None,
+            push: None,
         };
         let awaited = hub.schedule_and_wait(pick(processes, next), draft, WAIT).await.unwrap();
         let outcome = awaited.outcome.expect("an outcome in time");

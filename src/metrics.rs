@@ -50,6 +50,8 @@ counters! {
     slots_computed,
     /// Slots whose outcome is an error.
     slots_failed,
+    /// Times a process paused because its outbox was full.
+    outbox_pauses,
     /// Workers that were started.
     workers_started,
     /// Workers that died without a word.

@@ -26,9 +26,12 @@ use crate::device::{Interrupt, Lane, Runner};
 use crate::ids::{MessageId, ProcessId, Slot};
 use crate::metrics::COUNTERS;
 use crate::process::worker::{
-    Answer, Core, Effect, Found, History, Note, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
+    Answer, Core, Effect, Found, History, Note, OldId, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
 };
-use crate::process::{Claim, Definition, KnownId, Order, Origin, PageQuery, ProcessOrigin, RequestError, SnapshotRef};
+use crate::process::{
+    Claim, Definition, KnownId, MarkPosition, MarkSource, Order, Origin, PageQuery, ProcessOrigin, RequestError,
+    SnapshotRef,
+};
 use crate::store::Store;
 
 /// Where a worker's upward events go.
@@ -199,6 +202,7 @@ impl ProcessWorker {
             in_force: Slot::ZERO,
             snapshots: Vec::new(),
             is_retired: false,
+            outbox: 0,
         };
         let Some(head) = &found.claim.head else { return Ok(found) };
         let store = &self.environment.store;
@@ -210,6 +214,7 @@ impl ProcessWorker {
         found.wanted = Some(self.environment.resolve(&definition.specification));
         found.definition = Some(definition);
         found.snapshots = store.snapshots(&self.process).map_err(text)?;
+        found.outbox = store.outbox_len(&self.process).map_err(text)?;
         if let Some(slot) = head.computed {
             found.in_force =
                 store.computed(&self.process, slot).map_err(text)?.map_or(Slot::ZERO, |last| last.definition);
@@ -249,6 +254,8 @@ impl ProcessWorker {
                 self.give_up_later(ctx);
             }
             Effect::WriteSnapshot(taken) => self.write_snapshot(taken, ctx),
+            // The outbox keeps what is to be delivered.
+            Effect::Push { .. } => {}
             Effect::RetryAfter(wait) => {
                 ctx.run_later(wait, |worker, ctx| {
                     worker.core.retry();
@@ -378,6 +385,13 @@ impl ProcessWorker {
                 };
                 info!(target: "worker", event = "stopping", %process, %group, reason = reason.as_str(), error);
             }
+            Note::Paused { undelivered, limit } => {
+                COUNTERS.outbox_pauses.inc();
+                warn!(target: "worker", event = "paused", %process, %group, undelivered, limit, "its outbox is full (limit outbox)");
+            }
+            Note::Unpaused { undelivered } => {
+                info!(target: "worker", event = "unpaused", %process, %group, undelivered);
+            }
             Note::History { error } => {
                 warn!(target: "worker", event = "history_unread", %process, %group, error, "old ids are kept for now");
             }
@@ -432,10 +446,13 @@ impl History for Past {
         self.store.known_id(&self.process, origin, id).map_err(|error| error.to_string())
     }
 
-    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<(Slot, Origin, MessageId, Millis)>, String> {
+    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<OldId>, String> {
         let query = PageQuery { first, last: Slot(u64::MAX), limit, bytes: 1 << 20, order: Order::Ascending };
         let page = self.store.entries(&self.process, &query).map_err(|error| error.to_string())?;
-        let ids = page.items.into_iter();
-        Ok(ids.map(|entry| (entry.slot, entry.origin, entry.message.id, entry.message.timestamp)).collect())
+        Ok(page.items.iter().map(OldId::of).collect())
+    }
+
+    fn mark(&self, source: &MarkSource) -> Result<Option<MarkPosition>, String> {
+        self.store.mark(&self.process, source).map_err(|error| error.to_string())
     }
 }

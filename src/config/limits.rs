@@ -21,6 +21,7 @@ pub enum LimitKey {
     MessagesPerOutcome,
     MessageSize,
     Queue,
+    Outbox,
 }
 
 impl LimitKey {
@@ -35,6 +36,7 @@ impl LimitKey {
             Self::MessagesPerOutcome => "messages_per_outcome",
             Self::MessageSize => "message_size",
             Self::Queue => "queue",
+            Self::Outbox => "outbox",
         }
     }
 }
@@ -65,6 +67,14 @@ pub struct Limits {
     pub message_size: u64,
     /// Messages that are scheduled and not yet computed.
     pub queue: u64,
+    /// What outcomes sent and is not yet delivered.
+    #[serde(default = "default_outbox")]
+    pub outbox: u64,
+}
+
+/// What a definition means that says nothing of its outbox.
+fn default_outbox() -> u64 {
+    10_000
 }
 
 impl Default for Limits {
@@ -78,6 +88,7 @@ impl Default for Limits {
             messages_per_outcome: 1000,
             message_size: 1 << 20,
             queue: 10_000,
+            outbox: default_outbox(),
         }
     }
 }
@@ -103,6 +114,8 @@ pub struct LimitOverrides {
     pub message_size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outbox: Option<u64>,
 }
 
 impl LimitOverrides {
@@ -117,6 +130,7 @@ impl LimitOverrides {
             messages_per_outcome: self.messages_per_outcome.unwrap_or(defaults.messages_per_outcome),
             message_size: self.message_size.unwrap_or(defaults.message_size),
             queue: self.queue.unwrap_or(defaults.queue),
+            outbox: self.outbox.unwrap_or(defaults.outbox),
         }
     }
 }
@@ -133,6 +147,7 @@ impl LimitOverrides {
             messages_per_outcome: table.optional(LimitKey::MessagesPerOutcome.as_str(), kind::positive()),
             message_size: table.optional(LimitKey::MessageSize.as_str(), kind::size(1)),
             queue: table.optional(LimitKey::Queue.as_str(), kind::positive()),
+            outbox: table.optional(LimitKey::Outbox.as_str(), kind::positive()),
         }
     }
 }

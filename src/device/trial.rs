@@ -77,7 +77,7 @@ impl Trial {
     /// the trial stands at the result from then on, else at the base as before. A panic of the device is an outcome.
     pub fn resolve(&mut self, message: Message, keeps_result: bool) -> Result<Tried, TrialError> {
         let slot = self.base.slot.next();
-        let entry = Entry { slot, origin: Origin::Client, kind: EntryKind::Message, message };
+        let entry = Entry { slot, origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None };
         let mut device = self.device_at_base()?;
         let (cause, outcome) = match guarded(|| device.dry_run(&entry)) {
             Ok(Call::Done(cause, outcome)) => (cause, outcome),

@@ -56,6 +56,8 @@ impl MessageIn {
             anchor: self.anchor.unwrap_or_default(),
             tags: self.tags.unwrap_or_default().0,
             data: self.data.unwrap_or_default(),
+            mark: None,
+            push: None,
         })
     }
 }
@@ -209,6 +211,7 @@ pub struct LimitsIn {
     pub messages_per_outcome: Option<u64>,
     pub message_size: Option<Size>,
     pub queue: Option<u64>,
+    pub outbox: Option<u64>,
 }
 
 /// A size: a number of bytes or a text such as `"64MiB"`.
@@ -249,6 +252,7 @@ impl LimitsIn {
             messages_per_outcome: positive("messages_per_outcome", self.messages_per_outcome)?,
             message_size: size("message_size", self.message_size)?,
             queue: positive("queue", self.queue)?,
+            outbox: positive("outbox", self.outbox)?,
         })
     }
 }

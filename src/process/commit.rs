@@ -1,6 +1,6 @@
 //! What a worker wants written and what it is told: the records, the commit, its answers.
 //!
-//! `commit(process, epoch, expected, records)` is the whole of writing. A commit belongs to one process and so to one of
+//! `commit(process, writer, expected, records)` is the whole of writing. A commit belongs to one process and so to one of
 //! the 256 logical shards; none spans two. That, the epochs and the expected slots are what an engine on several machines
 //! would need too.
 
@@ -9,7 +9,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::definition::{DeviceKind, ProcessOrigin};
+use super::mark::{MarkPosition, MarkSource};
 use super::message::{Entry, Origin};
+use super::monitor::MonitorRecord;
+use super::outbox::{DeadLetter, OutboxItem, OutboxKey};
 use super::outcome::Computed;
 use crate::clock::Millis;
 use crate::ids::{BlobHash, Epoch, MessageId, ProcessId, Slot};
@@ -100,9 +103,11 @@ pub struct KnownId {
 pub enum Record {
     /// A new process. Comes with its slot 0 in one commit.
     Process(ProcessRecord),
-    /// The entry of the next slot. Its id goes into the index, and the process becomes pending.
+    /// The entry of the next slot. Its id goes into the index, or its mark is the last of its source; the process becomes
+    /// pending.
     Entry(Entry),
-    /// The outcome of the next slot to compute. The process is no longer pending once every slot has one.
+    /// The outcome of the next slot to compute. What it sends goes into the outbox. The process is no longer pending once
+    /// every slot has one.
     Computed(Computed),
     /// A value by its hash, in the process's shard. Writing a known one is harmless.
     Blob(BlobHash, Arc<[u8]>),
@@ -114,6 +119,59 @@ pub enum Record {
     DropSnapshot(SnapshotRef),
     /// The id of this message is no longer remembered, nor that of any slot before.
     ForgetId(Origin, MessageId, Slot),
+    /// No id of this slot and of those before it is remembered; nothing is left to forget.
+    IdsPassed(Slot),
+    /// Marked messages of this source count from after this position on.
+    Mark(MarkSource, MarkPosition),
+    /// No position of this source is remembered any more.
+    DropMark(MarkSource),
+    /// This item of the outbox is delivered or given up. Harmless if it is not there.
+    Sent(OutboxKey),
+    /// An item of the outbox that no stored outcome stands for.
+    Outbox(OutboxKey, OutboxItem),
+    /// What could not be delivered.
+    DeadLetter(Box<DeadLetter>),
+    /// It is no longer kept.
+    DropDeadLetter(MessageId),
+    /// The process's monitor.
+    Monitor(Box<MonitorRecord>),
+    /// The process has no monitor any more.
+    DropMonitor,
+}
+
+impl Record {
+    /// Whether it is for [`Writer::Keeper`], and for that one alone.
+    pub fn is_keepers(&self) -> bool {
+        match self {
+            Self::Sent(_)
+            | Self::Outbox(..)
+            | Self::DeadLetter(_)
+            | Self::DropDeadLetter(_)
+            | Self::Monitor(_)
+            | Self::DropMonitor => true,
+            Self::Process(_)
+            | Self::Entry(_)
+            | Self::Computed(_)
+            | Self::Blob(..)
+            | Self::Halted(_)
+            | Self::Snapshot(..)
+            | Self::DropSnapshot(_)
+            | Self::ForgetId(..)
+            | Self::IdsPassed(_)
+            | Self::Mark(..)
+            | Self::DropMark(_) => false,
+        }
+    }
+}
+
+/// Who writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Writer {
+    /// The worker that holds the process, by its epoch. Whatever makes the log is its own.
+    Worker(Epoch),
+    /// Whoever keeps what lies beside the log: outbox, dead letters, monitors. It holds nothing, and the process need not
+    /// be one of this node's.
+    Keeper,
 }
 
 /// How soon a commit must be on disk.
@@ -130,8 +188,8 @@ pub enum Durability {
 pub struct Commit {
     /// The process, and by it the shard.
     pub process: ProcessId,
-    /// The writer's epoch.
-    pub epoch: Epoch,
+    /// Who writes it.
+    pub writer: Writer,
     /// The last slot with a message before this commit, as the writer knows it; `None`: there is no process yet.
     /// Looked at only where the commit holds entries.
     pub scheduled: Option<Slot>,

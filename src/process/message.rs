@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::mark::{Mark, PushChain};
 use crate::clock::Millis;
 use crate::ids::{MessageId, ProcessId, Slot};
 
@@ -86,6 +87,14 @@ pub enum Origin {
     Client,
     /// The node itself: definitions.
     Node,
+    /// By a cron entry of the process's definition.
+    Cron,
+    /// Sent by an outcome of a process.
+    Push,
+    /// From the watcher of host processes.
+    Watch,
+    /// From an alert.
+    Alert,
 }
 
 /// What a slot asks of the device.
@@ -109,6 +118,12 @@ pub struct Entry {
     pub kind: EntryKind,
     /// The message itself.
     pub message: Message,
+    /// Its place in the row of its source, by which it is known again; where there is none it is known by its id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mark: Option<Mark>,
+    /// The chain of pushes that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub push: Option<PushChain>,
 }
 
 /// A message as it is shown: with its slot.
@@ -129,7 +144,18 @@ impl Entry {
     /// The draft that it was made of.
     pub fn into_draft(self) -> Draft {
         let Message { id, from, owner, anchor, tags, data, .. } = self.message;
-        Draft { id, is_new: false, origin: self.origin, from, owner, anchor, tags, data }
+        Draft {
+            id,
+            is_new: false,
+            origin: self.origin,
+            from,
+            owner,
+            anchor,
+            tags,
+            data,
+            mark: self.mark,
+            push: self.push,
+        }
     }
 
     /// What the entry takes in memory, roughly, in bytes.
@@ -157,6 +183,10 @@ pub struct Draft {
     pub tags: Vec<Tag>,
     /// See [`Message::data`].
     pub data: String,
+    /// See [`Entry::mark`]. Whoever marks messages hands in one only after it heard that the one before is scheduled.
+    pub mark: Option<Mark>,
+    /// See [`Entry::push`].
+    pub push: Option<PushChain>,
 }
 
 impl Draft {

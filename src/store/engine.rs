@@ -34,6 +34,16 @@ pub enum Space {
     SnapshotBytes = 11,
     /// Values by shard and hash.
     Blobs = 12,
+    /// The last positions that a process took from each source, by process and source.
+    Marks = 13,
+    /// What waits to be delivered, by source, slot and number.
+    Outbox = 14,
+    /// What could not be delivered, by message id.
+    DeadLetters = 15,
+    /// Monitors by process.
+    Monitors = 16,
+    /// The slots of messages that cron entries sent, by process.
+    CronSlots = 17,
 }
 
 /// One change.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::contract::{Commit, Record};
+use super::contract::{Commit, Record, Writer};
 use crate::ids::{Epoch, ProcessId, Slot};
 
 /// Where a log stands: the last slot with a message and the last slot with an outcome.
@@ -48,6 +48,27 @@ pub(super) enum Fence {
 
 /// Where the log stands after `commit`, when it stands at `position` before; or why it cannot follow.
 pub(super) fn judge(position: Position, commit: &Commit) -> Result<Position, Fence> {
+    match commit.writer {
+        Writer::Keeper => judge_keeper(commit).map(|()| position),
+        Writer::Worker(_) => judge_worker(position, commit),
+    }
+}
+
+/// Whether `commit` is one of a keeper, which leaves the log where it stands.
+fn judge_keeper(commit: &Commit) -> Result<(), Fence> {
+    let is_of = |owner: &ProcessId| check(*owner == commit.process, "a commit belongs to one process");
+    for record in &commit.records {
+        let verdict = match record {
+            Record::DeadLetter(letter) => is_of(&letter.source),
+            Record::Monitor(monitor) => is_of(&monitor.process),
+            record => check(record.is_keepers(), "only the worker that holds the process writes its log"),
+        };
+        verdict.map_err(Fence::Records)?;
+    }
+    Ok(())
+}
+
+fn judge_worker(position: Position, commit: &Commit) -> Result<Position, Fence> {
     debug_assert!(position.is_sound(), "checked when it was read");
     let expected = Position { scheduled: commit.scheduled, computed: commit.computed };
     let adds_entries = commit.records.iter().any(|record| matches!(record, Record::Process(_) | Record::Entry(_)));
@@ -100,9 +121,19 @@ fn follow(at: &mut Position, created: &mut bool, process: &ProcessId, record: &R
             check(halt.slot == Slot::after(at.computed), "a process halts before its next slot")?;
             check(scheduled(halt.slot), "a process halts before a slot with a message")?;
         }
-        Record::Halted(None) | Record::DropSnapshot(_) => check(*created, "there is no such process")?,
-        Record::ForgetId(_, _, slot) => check(scheduled(*slot), "an id's slot has no message")?,
+        Record::Halted(None) | Record::DropSnapshot(_) | Record::Mark(..) | Record::DropMark(_) => {
+            check(*created, "there is no such process")?;
+        }
+        Record::ForgetId(_, _, slot) | Record::IdsPassed(slot) => {
+            check(scheduled(*slot), "an id's slot has no message")?
+        }
         Record::Blob(..) => {}
+        Record::Sent(_)
+        | Record::Outbox(..)
+        | Record::DeadLetter(_)
+        | Record::DropDeadLetter(_)
+        | Record::Monitor(_)
+        | Record::DropMonitor => return Err("a worker leaves the outbox and monitors to their keeper"),
     }
     Ok(())
 }
@@ -150,8 +181,12 @@ impl Heads {
 
     /// Decides on `commit` and, where it can follow, counts it as done.
     pub(super) fn admit(&mut self, commit: &Commit) -> Result<Admitted, Fence> {
-        let holder = self.held.get_mut(&commit.process).filter(|holder| holder.epoch == commit.epoch);
-        let holder = holder.ok_or(Fence::Epoch(commit.epoch))?;
+        let Writer::Worker(epoch) = commit.writer else {
+            let untouched = judge(Position::default(), commit)?;
+            return Ok(Admitted { before: untouched, after: untouched, marks: false });
+        };
+        let holder = self.held.get_mut(&commit.process).filter(|holder| holder.epoch == epoch);
+        let holder = holder.ok_or(Fence::Epoch(epoch))?;
         let (before, after) = (holder.position, judge(holder.position, commit)?);
         let marks = after.is_pending() && !holder.is_marked;
         (holder.position, holder.is_marked) = (after, holder.is_marked || marks);

@@ -4,7 +4,7 @@
 use std::ops::Range;
 
 use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
-use crate::process::Origin;
+use crate::process::{MarkSource, Origin, OutboxKey};
 
 /// In [`Space::Meta`](super::engine::Space::Meta): the number of the last batch, as 8 bytes big-endian. It is the first
 /// record of every batch, so that it can be found in a torn one too.
@@ -63,9 +63,83 @@ pub fn message_id(process: &ProcessId, origin: Origin, id: &MessageId) -> Vec<u8
     key.push(match origin {
         Origin::Client => 1,
         Origin::Node => 2,
+        Origin::Cron => 3,
+        Origin::Push => 4,
+        Origin::Watch => 5,
+        Origin::Alert => 6,
     });
     key.extend_from_slice(id.as_str().as_bytes());
     key
+}
+
+/// The key of the last position of `source`.
+pub fn mark(process: &ProcessId, source: &MarkSource) -> Vec<u8> {
+    let mut key = prefix(process);
+    key.extend_from_slice(source.as_str().as_bytes());
+    key
+}
+
+/// The keys of the sources whose names begin with `beginning`.
+pub fn marks(process: &ProcessId, beginning: &str) -> Range<Vec<u8>> {
+    let mut start = prefix(process);
+    start.extend_from_slice(beginning.as_bytes());
+    let end = [start.as_slice(), &[ABOVE_TEXT]].concat();
+    start..end
+}
+
+/// What follows the process in the key of one of its records.
+pub fn rest<'a>(process: &ProcessId, key: &'a [u8]) -> Option<&'a [u8]> {
+    key.strip_prefix(prefix(process).as_slice())
+}
+
+/// The key of an item of the outbox of `source`.
+pub fn outbox_item(source: &ProcessId, item: OutboxKey) -> Vec<u8> {
+    let mut key = slot(source, item.slot);
+    key.extend_from_slice(&item.index.to_be_bytes());
+    key
+}
+
+/// The keys of the items in the outbox of `source`: those after `after`, or all.
+pub fn outbox_after(source: &ProcessId, after: Option<OutboxKey>) -> Range<Vec<u8>> {
+    let start = after.map_or_else(|| prefix(source), |after| [outbox_item(source, after).as_slice(), &[0]].concat());
+    start..past(source)
+}
+
+/// The item of a key of an outbox.
+pub fn outbox_key_of(key: &[u8]) -> Option<OutboxKey> {
+    let (rest, index) = key.split_last_chunk()?;
+    Some(OutboxKey { slot: slot_of(rest)?, index: u32::from_be_bytes(*index) })
+}
+
+/// The keys of the records of all processes after `after` in order of shard and id, or of all.
+pub fn shards_after(after: Option<&ProcessId>) -> Range<Vec<u8>> {
+    after.map_or_else(Vec::new, past)..vec![u8::MAX, ABOVE_TEXT]
+}
+
+/// The process whose record a key is that begins with shard and id.
+pub fn process_of(key: &[u8]) -> Option<ProcessId> {
+    let id = key.get(1..)?.split(|byte| *byte == 0).next()?;
+    ProcessId::parse(std::str::from_utf8(id).ok()?).ok()
+}
+
+/// Just above every key that begins with [`prefix`].
+fn past(process: &ProcessId) -> Vec<u8> {
+    let mut key = prefix(process);
+    if let Some(separator) = key.last_mut() {
+        *separator = 1;
+    }
+    key
+}
+
+/// The key of what could not be delivered.
+pub fn dead_letter(id: &MessageId) -> Vec<u8> {
+    id.as_str().as_bytes().to_vec()
+}
+
+/// The keys of what could not be delivered, in order of id: those after `after`, or all.
+pub fn dead_letters_after(after: Option<&MessageId>) -> Range<Vec<u8>> {
+    let start = after.map_or_else(Vec::new, |id| [id.as_str().as_bytes(), &[0]].concat());
+    start..vec![ABOVE_TEXT]
 }
 
 /// The key of a blob: processes of one shard share equal ones.
@@ -118,6 +192,32 @@ mod tests {
             prop_assert_ne!(message_id(&a, Origin::Client, &id), message_id(&b, Origin::Node, &id));
             let same = message_id(&a, Origin::Client, &id) == message_id(&b, Origin::Client, &id);
             prop_assert_eq!(same, a == b);
+        }
+
+        #[test]
+        fn an_outbox_holds_its_own_items_in_order(
+            (a, b) in (any_id(), any_id()),
+            (x, y) in (any::<(u64, u32)>(), any::<(u64, u32)>()),
+        ) {
+            let [x, y] = [x, y].map(|(slot, index)| OutboxKey { slot: Slot(slot), index });
+            let (in_a, in_b) = (outbox_item(&a, x), outbox_item(&b, y));
+            prop_assert_eq!(outbox_key_of(&in_a), Some(x));
+            prop_assert_eq!(process_of(&in_a), Some(a.clone()));
+            prop_assert_eq!(outbox_after(&a, None).contains(&in_b), a == b);
+            prop_assert_eq!(outbox_after(&a, Some(x)).contains(&in_b), a == b && y > x);
+            let is_after = (b.shard(), &b) > (a.shard(), &a);
+            prop_assert_eq!(shards_after(Some(&a)).contains(&in_b), is_after);
+            prop_assert!(shards_after(None).contains(&in_b));
+        }
+
+        #[test]
+        fn marks_are_found_by_the_beginning_of_their_source(
+            (a, b) in (any_id(), any_id()),
+            (name, beginning) in ("[!-~]{1,3}", "[!-~]{0,2}"),
+        ) {
+            let key = mark(&b, &MarkSource::parse(&name).unwrap());
+            prop_assert_eq!(marks(&a, &beginning).contains(&key), a == b && name.starts_with(&beginning));
+            prop_assert_eq!(rest(&a, &key), (a == b).then_some(name.as_bytes()));
         }
     }
 }

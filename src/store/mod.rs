@@ -7,6 +7,7 @@
 mod admission;
 mod answer;
 mod backend;
+mod beside;
 mod cell;
 mod codec;
 pub mod contract;

@@ -212,7 +212,7 @@ impl Reader<'_> {
         self.0.with(|engine| engine.get(space, key)).map_err(|error| self.0.read_error(&what(), error))
     }
 
-    fn record<T: DeserializeOwned>(
+    pub(super) fn record<T: DeserializeOwned>(
         self,
         space: Space,
         key: &[u8],
@@ -223,7 +223,7 @@ impl Reader<'_> {
     }
 
     /// Calls `visit` with each key and value of a range until it says `false`, or what is wrong.
-    fn scan(
+    pub(super) fn scan(
         self,
         space: Space,
         keys: Range<Vec<u8>>,
@@ -246,7 +246,7 @@ impl Reader<'_> {
         scanned.map_err(|error| self.0.read_error(what, error))
     }
 
-    fn damaged(self, what: String, reason: impl Into<String>) -> ReadError {
+    pub(super) fn damaged(self, what: String, reason: impl Into<String>) -> ReadError {
         ReadError::Damaged { folder: self.0.folder().display().to_string(), what, reason: reason.into() }
     }
 }

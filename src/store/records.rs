@@ -5,7 +5,7 @@ use super::contract::{Commit, KnownId, Record, SnapshotRef};
 use super::engine::{Op, Space};
 use super::keys;
 use crate::ids::{BlobHash, ProcessId};
-use crate::process::{Entry, EntryKind};
+use crate::process::{Computed, Entry, EntryKind, Mark, Origin};
 
 /// Why a record can't be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -50,7 +50,7 @@ fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Resul
     match record {
         Record::Process(record) => put(Space::Processes, keys::process(process), encode(record)?),
         Record::Entry(entry) => push_entry(ops, process, entry)?,
-        Record::Computed(computed) => put(Space::Outcomes, keys::slot(process, computed.slot), encode(computed)?),
+        Record::Computed(computed) => push_computed(ops, process, computed)?,
         Record::Blob(hash, bytes) if BlobHash::of(bytes) != *hash => return Err(RecordError::Hash("a blob")),
         Record::Blob(hash, bytes) => put(Space::Blobs, keys::blob(process, hash), bytes.to_vec()),
         Record::Halted(Some(halt)) => put(Space::Halts, keys::process(process), encode(halt)?),
@@ -76,21 +76,52 @@ fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Resul
             put(Space::IdsFrom, keys::process(process), encode(&slot.next())?);
             ops.push(Op::Delete { space: Space::Ids, key: keys::message_id(process, *origin, id) });
         }
+        Record::IdsPassed(slot) => put(Space::IdsFrom, keys::process(process), encode(&slot.next())?),
+        Record::Mark(source, position) => put(Space::Marks, keys::mark(process, source), encode(position)?),
+        Record::DropMark(source) => {
+            ops.push(Op::Delete { space: Space::Marks, key: keys::mark(process, source) });
+        }
+        Record::Sent(item) => {
+            ops.push(Op::Delete { space: Space::Outbox, key: keys::outbox_item(process, *item) });
+        }
+        Record::Outbox(key, item) => put(Space::Outbox, keys::outbox_item(process, *key), encode(item)?),
+        Record::DeadLetter(letter) => put(Space::DeadLetters, keys::dead_letter(&letter.id), encode(letter)?),
+        Record::DropDeadLetter(id) => {
+            ops.push(Op::Delete { space: Space::DeadLetters, key: keys::dead_letter(id) });
+        }
+        Record::Monitor(monitor) => put(Space::Monitors, keys::process(process), encode(monitor)?),
+        Record::DropMonitor => ops.push(Op::Delete { space: Space::Monitors, key: keys::process(process) }),
     }
     Ok(())
 }
 
 fn push_entry(ops: &mut Vec<Op>, process: &ProcessId, entry: &Entry) -> Result<(), RecordError> {
     let mut put = |space, key, value| ops.push(Op::Put { space, key, value });
-    let known = KnownId {
-        slot: entry.slot,
-        content: BlobHash(entry.message.content_hash()),
-        timestamp: entry.message.timestamp,
-    };
     put(Space::Messages, keys::slot(process, entry.slot), encode(entry)?);
-    put(Space::Ids, keys::message_id(process, entry.origin, &entry.message.id), encode(&known)?);
+    if let Some(Mark { source, position }) = &entry.mark {
+        put(Space::Marks, keys::mark(process, source), encode(position)?);
+    } else {
+        let known = KnownId {
+            slot: entry.slot,
+            content: BlobHash(entry.message.content_hash()),
+            timestamp: entry.message.timestamp,
+        };
+        put(Space::Ids, keys::message_id(process, entry.origin, &entry.message.id), encode(&known)?);
+    }
     if entry.kind == EntryKind::Definition {
         put(Space::Definitions, keys::slot(process, entry.slot), present());
+    }
+    if entry.origin == Origin::Cron {
+        put(Space::CronSlots, keys::slot(process, entry.slot), present());
+    }
+    Ok(())
+}
+
+fn push_computed(ops: &mut Vec<Op>, process: &ProcessId, computed: &Computed) -> Result<(), RecordError> {
+    let mut put = |space, key, value| ops.push(Op::Put { space, key, value });
+    put(Space::Outcomes, keys::slot(process, computed.slot), encode(computed)?);
+    for (key, item) in computed.outbox() {
+        put(Space::Outbox, keys::outbox_item(process, key), encode(&item)?);
     }
     Ok(())
 }

@@ -22,7 +22,9 @@ use super::snapshots::{INLINE_BELOW, shown_hash};
 use super::writer::Writer;
 use crate::ids::{BlobHash, Epoch, MessageId, ProcessId, Slot};
 use crate::metrics::COUNTERS;
-use crate::process::{Computed, Entry, Origin};
+use crate::process::{
+    Computed, DeadLetter, Entry, MarkPosition, MarkSource, MonitorRecord, Origin, OutboxItem, OutboxKey,
+};
 
 /// One commit has at most so many bytes.
 const COMMIT_MAX: usize = 512 << 20;
@@ -269,6 +271,70 @@ impl Store {
     /// The blob `hash` of the shard of `id`.
     pub fn blob(&self, id: &ProcessId, hash: &BlobHash) -> Result<Option<Vec<u8>>, ReadError> {
         self.reader().blob(id, hash)
+    }
+}
+
+/// Reads of what lies beside the logs.
+impl Store {
+    /// The last position that `process` took from `source`.
+    pub fn mark(&self, process: &ProcessId, source: &MarkSource) -> Result<Option<MarkPosition>, ReadError> {
+        self.reader().mark(process, source)
+    }
+
+    /// At most `limit` marks of `process` whose sources begin with `beginning`, in order of source.
+    pub fn marks(
+        &self,
+        process: &ProcessId,
+        beginning: &str,
+        limit: usize,
+    ) -> Result<Vec<(MarkSource, MarkPosition)>, ReadError> {
+        self.reader().marks(process, beginning, limit)
+    }
+
+    /// At most `limit` items of the outbox of `source`, in the order in which they are to be delivered, from just after
+    /// `after`. Where many were delivered since, a known `after` spares the look at what is left of them.
+    pub fn outbox(
+        &self,
+        source: &ProcessId,
+        after: Option<OutboxKey>,
+        limit: usize,
+    ) -> Result<Vec<(OutboxKey, OutboxItem)>, ReadError> {
+        self.reader().outbox(source, after, limit)
+    }
+
+    /// How many items the outbox of `source` has. Takes as long as there are many.
+    pub fn outbox_len(&self, source: &ProcessId) -> Result<u64, ReadError> {
+        self.reader().outbox_len(source)
+    }
+
+    /// At most `limit` processes that have something in their outboxes, in order of shard and id, from just after `after`.
+    pub fn outbox_sources(&self, after: Option<&ProcessId>, limit: usize) -> Result<Vec<ProcessId>, ReadError> {
+        self.reader().outbox_sources(after, limit)
+    }
+
+    /// What could not be delivered under `id`.
+    pub fn dead_letter(&self, id: &MessageId) -> Result<Option<DeadLetter>, ReadError> {
+        self.reader().dead_letter(id)
+    }
+
+    /// At most `limit` dead letters in order of id, from just after `after`.
+    pub fn dead_letters(&self, after: Option<&MessageId>, limit: usize) -> Result<Vec<DeadLetter>, ReadError> {
+        self.reader().dead_letters(after, limit)
+    }
+
+    /// The monitor of `process`.
+    pub fn monitor(&self, process: &ProcessId) -> Result<Option<MonitorRecord>, ReadError> {
+        self.reader().monitor(process)
+    }
+
+    /// At most `limit` monitors in order of process, from just after `after`.
+    pub fn monitors(&self, after: Option<&ProcessId>, limit: usize) -> Result<Vec<MonitorRecord>, ReadError> {
+        self.reader().monitors(after, limit)
+    }
+
+    /// A part of the outcomes of those slots whose messages came by cron.
+    pub fn cron_outcomes(&self, process: &ProcessId, query: &PageQuery) -> Result<Page<Computed>, ReadError> {
+        self.reader().cron_outcomes(process, query)
     }
 }
 

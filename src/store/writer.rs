@@ -146,7 +146,7 @@ impl Writer {
     }
 
     fn take_commit(&mut self, commit: &Commit, ops: Vec<Op>, answer: Answer<CommitResult>, batch: &mut Batch) {
-        let adds = commit.records.iter().any(|record| matches!(record, Record::Entry(_)));
+        let adds = commit.records.iter().any(|record| matches!(record, Record::Entry(_) | Record::Outbox(..)));
         // Outcomes go on when space is short: they finish what was acknowledged.
         if let Err(reason) = if adds { self.admission.check() } else { Ok(()) } {
             let reason = self.shared.text(&reason);
@@ -157,7 +157,7 @@ impl Writer {
             Ok(admitted) => admitted,
             Err(fence) => {
                 COUNTERS.store_fenced.inc();
-                tracing::debug!(target: "store", event = "store_fenced", process = %commit.process, epoch = commit.epoch.0, reason = %fence);
+                tracing::debug!(target: "store", event = "store_fenced", process = %commit.process, writer = ?commit.writer, reason = %fence);
                 return batch.waiting.push(Waiting::Decided(answer, CommitResult::Fenced));
             }
         };

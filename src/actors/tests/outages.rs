@@ -8,7 +8,7 @@ use crate::actors::{Readiness, take_up_pending};
 use crate::device::fake::{Asked, DICE, Manner};
 use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
 use crate::process::{
-    Commit, CommitResult, Draft, Durability, Entry, EntryKind, Origin, ProcessRecord, Record, RequestError,
+    Commit, CommitResult, Draft, Durability, Entry, EntryKind, Origin, ProcessRecord, Record, RequestError, Writer,
 };
 use crate::store::faulty::Fault;
 
@@ -112,14 +112,21 @@ fn whoever_waits_for_an_outcome_that_cannot_be_stored_is_told() {
 async fn waiting(rig: &Rig, name: &str) -> ProcessId {
     let (process, define) = (id(name), rig.definition_of("fake"));
     let entry = |slot, origin, kind, data: &str| {
-        Record::Entry(Entry { slot: Slot(slot), origin, kind, message: draft(data).at(&process, 1) })
+        Record::Entry(Entry {
+            slot: Slot(slot),
+            origin,
+            kind,
+            message: draft(data).at(&process, 1),
+            mark: None,
+            push: None,
+        })
     };
     let definition = serde_json::to_string(&define.definition).unwrap();
     let (origin, device) = (define.origin, define.definition.specification.device);
     let epoch = rig.rival(&process).await;
     let commit = Commit {
         process: process.clone(),
-        epoch,
+        writer: Writer::Worker(epoch),
         scheduled: None,
         computed: None,
         records: vec![

@@ -445,6 +445,8 @@ pub(super) fn draft(data: &str) -> Draft {
         anchor: String::new(),
         tags: Vec::new(),
         data: data.to_owned(),
+        mark: None,
+        push: None,
     }
 }
 

@@ -258,15 +258,15 @@ fn processes() {
         ),
         (
             "[[process]]\nid = 'a'\ndevice = 'lua'\nsource = 'a.lua'\n[[process]]\nid = 'a'\ndevice = 'exec'\nsource = \
-             'absent.lua'\nlimits = { gas = 0, outbox = 1 }\ntags = { A = 1, B = 'b' }\nerror_strategy = 'no'\n",
+             'absent.lua'\nlimits = { gas = 0, inbox = 1 }\ntags = { A = 1, B = 'b' }\nerror_strategy = 'no'\n",
             &[
                 "n.toml:6:6: process[1].id: found the id of process[0], expected one of its own",
                 "n.toml:7:10: process[1].device: found \"exec\", expected \"lua\"",
                 "n.toml:8:10: process[1].source: found \"absent.lua\" (absent.lua: entity not found), expected the path \
                  of a file that can be read",
                 "n.toml:9:18: process[1].limits.gas: found 0, expected a whole number from 1 up",
-                "n.toml:9:21: process[1].limits.outbox: found an unknown key, expected one of compute_time, gas, memory, \
-                 state_size, output_size, messages_per_outcome, message_size, queue",
+                "n.toml:9:21: process[1].limits.inbox: found an unknown key, expected one of compute_time, gas, memory, \
+                 state_size, output_size, messages_per_outcome, message_size, queue, outbox",
                 "n.toml:10:14: process[1].tags.A: found 1, expected a text",
                 "n.toml:11:18: process[1].error_strategy: found \"no\", expected \"ignore\" or \"throw\"",
             ],

@@ -156,6 +156,7 @@ pub(super) fn limit_text(key: LimitKey, limits: &Limits) -> String {
         }
         LimitKey::MessageSize => format!("a message takes more than {} bytes", limits.message_size),
         LimitKey::Queue => format!("more than {} messages wait", limits.queue),
+        LimitKey::Outbox => format!("more than {} messages wait to be delivered", limits.outbox),
     };
     format!("limit {key}: {why}")
 }

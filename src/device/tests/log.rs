@@ -89,7 +89,14 @@ impl MemoryLog {
         let mut records = self.records();
         let slot = records.entries.len() as u64;
         let origin = if kind == EntryKind::Message { Origin::Client } else { Origin::Node };
-        records.entries.push(Entry { slot: Slot(slot), origin, kind, message: message(slot, data) });
+        records.entries.push(Entry {
+            slot: Slot(slot),
+            origin,
+            kind,
+            message: message(slot, data),
+            mark: None,
+            push: None,
+        });
     }
 
     /// Records a success without output for the next slot.

@@ -212,7 +212,14 @@ fn compare(factory: Arc<dyn DeviceFactory>, source: &str, messages: &[(String, b
     for (number, (data, keeps_result)) in messages.iter().enumerate() {
         let (slot, message) = (trial.base().slot.next(), message(number as u64, data));
         let before = worker.snapshot().unwrap();
-        let entry = Entry { slot, origin: Origin::Client, kind: EntryKind::Message, message: message.clone() };
+        let entry = Entry {
+            slot,
+            origin: Origin::Client,
+            kind: EntryKind::Message,
+            message: message.clone(),
+            mark: None,
+            push: None,
+        };
         let Call::Done(cause, outcome) = worker.compute(&entry, Mode::Live).unwrap() else {
             panic!("nobody interrupts");
         };

@@ -24,6 +24,8 @@ fn draft(tags: &[(&str, &str)]) -> Draft {
         anchor: String::new(),
         tags: tags.iter().map(|(name, value)| Tag::new(*name, *value)).collect(),
         data: "data".to_owned(),
+        mark: None,
+        push: None,
     }
 }
 
@@ -214,7 +216,7 @@ fn any_draft() -> impl Strategy<Value = Draft> {
     (id, any::<bool>(), origin, [text(), text(), text(), text()], tags).prop_map(
         |(id, is_new, origin, [from, owner, anchor, data], tags)| {
             let tags = tags.into_iter().map(|(name, value)| Tag::new(name, value)).collect();
-            Draft { id, is_new, origin, from, owner, anchor, tags, data }
+            Draft { id, is_new, origin, from, owner, anchor, tags, data, mark: None, push: None }
         },
     )
 }

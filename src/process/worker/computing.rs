@@ -90,7 +90,9 @@ impl<R: Waiting> Core<R> {
         if self.is_away || self.is_retrying || self.scheduled.is_none() {
             return;
         }
-        let goal = if self.is_halted() { self.computed } else { self.scheduled };
+        self.tell_of_pause();
+        let stands_still = self.is_halted() || self.is_paused();
+        let goal = if stands_still { self.computed } else { self.scheduled };
         let is_behind = goal > self.computed;
         // A snapshot that is being stored already may serve those who ask for one.
         let wants_snapshot = !self.snapshot_askers.is_empty() && !self.is_storing;
@@ -127,7 +129,7 @@ impl<R: Waiting> Core<R> {
         self.is_away = true;
         let is_due = self.snapshot_due(goal) && !self.is_storing;
         // On the way to the slot that somebody asks for, nothing is worth bringing along.
-        let is_last = self.is_halted();
+        let is_last = self.is_halted() || self.is_paused();
         let is_wanted = |askers: &[(Option<Slot>, R)]| askers.iter().any(|(slot, _)| is_last || *slot <= goal);
         let plan = TurnPlan {
             goal,
@@ -209,7 +211,9 @@ impl<R: Waiting> Core<R> {
     fn take_outcomes(&mut self, computed: Vec<Computed>, is_deterministic: bool) {
         let Some(last) = computed.last() else { return };
         let (before, last, in_force) = (self.computed, last.slot, last.definition);
-        let is_lazy = is_deterministic && computed.iter().all(|one| one.cause.is_repeatable());
+        let sends = self.outbox_grows(&computed) > 0;
+        // Only what is on disk is delivered, so what is to be delivered goes there at once.
+        let is_lazy = is_deterministic && !sends && computed.iter().all(|one| one.cause.is_repeatable());
         let seen_before = self.visible;
         let mut is_open = self.visible == self.computed;
         let mut records = Vec::with_capacity(computed.len() + 1);
@@ -229,7 +233,7 @@ impl<R: Waiting> Core<R> {
             records.push(Record::Computed(one));
         }
         self.in_force = in_force;
-        self.in_flight.push_back(InFlight::Outcomes { last, reply: None });
+        self.in_flight.push_back(InFlight::Outcomes { last, sends, reply: None });
         let durability = if is_lazy { Durability::Lazy } else { Durability::Sync };
         self.commit(self.assigned, before, records, durability);
         self.notify(seen_before);
@@ -242,7 +246,7 @@ impl<R: Waiting> Core<R> {
         self.computed = Some(halt.slot);
         self.halted = None;
         self.keep_recent(&skipped, false);
-        self.in_flight.push_back(InFlight::Outcomes { last: halt.slot, reply: Some(reply) });
+        self.in_flight.push_back(InFlight::Outcomes { last: halt.slot, sends: false, reply: Some(reply) });
         let records = vec![Record::Computed(skipped), Record::Halted(None)];
         self.commit(self.assigned, before, records, Durability::Sync);
         // The device must pass over the slot, which it does by reading it from the store.
@@ -251,8 +255,11 @@ impl<R: Waiting> Core<R> {
         self.note(Note::Resumed { slot: halt.slot, skipped: true });
     }
 
-    pub(super) fn outcomes_settled(&mut self, last: Slot, reply: Option<R>) {
+    pub(super) fn outcomes_settled(&mut self, last: Slot, sends: bool, reply: Option<R>) {
         self.applied = Some(last);
+        if sends {
+            self.effects.push(Effect::Push { through: last });
+        }
         let seen_before = self.visible;
         self.visible = self.visible.max(Some(last));
         // What had to wait for it and can be computed again to the same bytes is open now, too.
@@ -366,9 +373,10 @@ impl<R: Waiting> Core<R> {
         }
     }
 
-    /// Whether nothing will come after the state at `position`: the process is halted, and the state is that before the halt.
+    /// Whether nothing comes after the state at `position` for the time being: the process is halted and the state is that
+    /// before the halt, or it is paused and the state is the last one.
     fn is_final(&self, position: Option<Slot>) -> bool {
-        self.is_halted() && position >= self.computed
+        (self.is_halted() || self.is_paused()) && position >= self.computed
     }
 
     pub(super) fn snapshot_failed(&mut self, error: String) {

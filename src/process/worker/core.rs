@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::ids::IdWindow;
+use super::marks::MarksInFlight;
+use super::outbox::Outbox;
 use super::types::{
     Activity, Answer, Effect, History, Note, Request, SnapshotTaken, Status, StopReason, WorkerOptions,
 };
@@ -34,6 +36,8 @@ pub struct Found {
     pub snapshots: Vec<SnapshotRef>,
     /// Whether the process came from the configuration and is no longer in it.
     pub is_retired: bool,
+    /// How many items its outbox has. Counted after the claim was answered, so that whatever was delivered before is out.
+    pub outbox: u64,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -54,8 +58,10 @@ pub(super) enum InFlight<R> {
         replies: Vec<(R, Answer)>,
         outcomes: Vec<R>,
     },
+    /// `sends` is whether the outbox has something to deliver with it.
     Outcomes {
         last: Slot,
+        sends: bool,
         reply: Option<R>,
     },
     Halt(Halt),
@@ -103,6 +109,7 @@ pub struct Core<R> {
     pub(super) ids: IdWindow,
     /// Ids of messages that are on their way to the store.
     pub(super) unsettled_ids: HashMap<(Origin, MessageId), Slot>,
+    pub(super) marks: MarksInFlight,
     pub(super) in_flight: VecDeque<InFlight<R>>,
     /// Why the store refused a message, while others that were handed in behind it are on their way.
     pub(super) refused: Option<String>,
@@ -130,6 +137,7 @@ pub struct Core<R> {
     pub(super) backoff: Backoff,
     pub(super) fault: Option<String>,
     pub(super) halted: Option<Halt>,
+    pub(super) outbox: Outbox,
 
     pub(super) snapshots: VecDeque<SnapshotRef>,
     pub(super) is_storing: bool,
@@ -166,6 +174,7 @@ impl<R: Waiting> Core<R> {
             last_timestamp: 0,
             ids: IdWindow::new(options.id_retention),
             unsettled_ids: HashMap::new(),
+            marks: MarksInFlight::default(),
             in_flight: VecDeque::new(),
             refused: None,
             computed: None,
@@ -184,6 +193,7 @@ impl<R: Waiting> Core<R> {
             backoff: Backoff::for_faults(),
             fault: None,
             halted: None,
+            outbox: Outbox::default(),
             snapshots: VecDeque::new(),
             is_storing: false,
             waiters: Waiters::default(),
@@ -267,6 +277,10 @@ impl<R: Waiting> Core<R> {
             self.settled_definition = self.definition.clone();
             self.record = Some(head.record);
             self.snapshots = found.snapshots.into();
+            self.outbox_found(found.outbox);
+            if let Some(through) = self.applied.filter(|_| found.outbox > 0) {
+                self.effects.push(Effect::Push { through });
+            }
             if let (Some(wanted), Some((_, last))) = (found.wanted, &self.definition)
                 && wanted != *last
                 && !self.is_retired
@@ -357,7 +371,8 @@ impl<R: Waiting> Core<R> {
                 .as_ref()
                 .filter(|_| self.is_halted())
                 .map(|halt| halt.error.clone())
-                .or(self.fault.clone()),
+                .or_else(|| self.pause_text())
+                .or_else(|| self.fault.clone()),
         })
     }
 

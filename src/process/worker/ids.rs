@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::types::History;
+use super::types::{History, OldId};
 use crate::clock::Millis;
 use crate::ids::{MessageId, Slot};
 use crate::process::{Origin, Record};
@@ -16,7 +16,7 @@ pub(super) struct IdWindow {
     next: Slot,
     /// Before this time nothing can be too old.
     quiet_until: Millis,
-    oldest: VecDeque<(Slot, Origin, MessageId, Millis)>,
+    oldest: VecDeque<OldId>,
 }
 
 impl IdWindow {
@@ -58,28 +58,34 @@ impl IdWindow {
         history: &dyn History,
         is_moving: impl Fn(Origin, &MessageId) -> bool,
     ) -> Result<Vec<Record>, String> {
-        let mut records = Vec::new();
+        let (mut records, mut passed, mut reads) = (Vec::new(), None, 0);
         while records.len() < Self::PER_MESSAGE && now >= self.quiet_until {
             if self.oldest.is_empty() {
-                if Some(self.next) > last {
+                if Some(self.next) > last || reads == 1 {
                     break;
                 }
                 self.oldest = history.ids_from(self.next, Self::LOOK_AHEAD)?.into();
+                reads += 1;
             }
-            let Some((slot, origin, id, then)) = self.oldest.front() else { break };
-            if !self.is_expired(now, *then) {
-                self.quiet_until = then.saturating_add(self.retention);
+            let Some(OldId { slot, origin, id, timestamp, is_marked }) = self.oldest.front() else { break };
+            if !self.is_expired(now, *timestamp) {
+                self.quiet_until = timestamp.saturating_add(self.retention);
                 break;
             }
-            let is_held = history.known_id(*origin, id)?.is_some_and(|known| known.slot == *slot);
+            let is_held = !is_marked && history.known_id(*origin, id)?.is_some_and(|known| known.slot == *slot);
             let is_moving = is_moving(*origin, id);
+            passed = is_marked.then_some(*slot);
             self.next = slot.next();
-            if let Some((slot, origin, id, _)) = self.oldest.pop_front()
+            if let Some(OldId { slot, origin, id, .. }) = self.oldest.pop_front()
                 && is_held
                 && !is_moving
             {
                 records.push(Record::ForgetId(origin, id, slot));
             }
+        }
+        // A long row of messages that have no ids in the index is passed once, not again by every worker.
+        if records.is_empty() && self.oldest.is_empty() {
+            records.extend(passed.map(Record::IdsPassed));
         }
         Ok(records)
     }

@@ -4,6 +4,8 @@ mod computing;
 mod core;
 mod ending;
 mod ids;
+mod marks;
+mod outbox;
 mod scheduling;
 #[cfg(test)]
 mod tests;
@@ -11,6 +13,6 @@ mod types;
 
 pub use core::{Core, Found, Waiting, queued};
 pub use types::{
-    Activity, Answer, Answered, Base, Define, Effect, History, Note, Remains, Request, SnapshotTaken, Status,
+    Activity, Answer, Answered, Base, Define, Effect, History, Note, OldId, Remains, Request, SnapshotTaken, Status,
     StopReason, TurnDone, TurnPlan, WorkerOptions,
 };

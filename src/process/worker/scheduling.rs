@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::core::{Core, InFlight, Waiting, queued};
+use super::marks::Known;
 use super::types::{Answer, Define, Effect, History, Note, Request, StopReason};
 use crate::clock::Millis;
 use crate::ids::{BlobHash, MessageId, Slot};
 use crate::process::{
     Commit, CommitResult, Definition, Draft, Durability, Entry, EntryKind, Halt, Message, Origin, ProcessOrigin,
-    ProcessRecord, Record, RequestError, Tag,
+    ProcessRecord, Record, RequestError, Tag, Writer,
 };
 
 impl<R: Waiting> Core<R> {
@@ -111,10 +112,19 @@ impl<R: Waiting> Core<R> {
         }
         self.definition = Some((slot, definition));
         let replies = reply.map(|reply| (reply, Answer::Defined { created: is_new })).into_iter().collect();
-        self.assign(now, Origin::Node, EntryKind::Definition, message, records, replies, Vec::new());
+        let (origin, kind) = (Origin::Node, EntryKind::Definition);
+        let entry = Entry { slot, origin, kind, message, mark: None, push: None };
+        self.assign(now, entry, records, replies, Vec::new());
     }
 
-    pub(super) fn schedule(&mut self, now: Millis, history: &dyn History, draft: Draft, reply: R, outcome: Option<R>) {
+    pub(super) fn schedule(
+        &mut self,
+        now: Millis,
+        history: &dyn History,
+        mut draft: Draft,
+        reply: R,
+        outcome: Option<R>,
+    ) {
         let limits = match &self.definition {
             Some((_, definition)) => definition.limits.clone(),
             None => return self.answer(reply, Err(RequestError::no_process(&self.process))),
@@ -127,8 +137,16 @@ impl<R: Waiting> Core<R> {
             return self.answer(reply, Err(RequestError::Conflict(text)));
         }
         let (key, is_new) = ((draft.origin, draft.id.clone()), draft.is_new);
+        let (mark, push) = (draft.mark.take(), draft.push.take());
+        let is_indexed = mark.is_none();
         let message = draft.at(&self.process, now);
-        if !is_new {
+        if let Some(mark) = &mark {
+            match self.known_mark(history, mark) {
+                Err(error) => return self.answer(reply, Err(error)),
+                Ok(Known::No) => {}
+                Ok(known) => return self.answer_known(known, reply, outcome),
+            }
+        } else if !is_new {
             match self.known(now, history, &key, &message) {
                 Err(error) => return self.answer(reply, Err(error)),
                 Ok(Some(slot)) => return self.answer_again(slot, reply, outcome),
@@ -152,12 +170,13 @@ impl<R: Waiting> Core<R> {
             Vec::new()
         });
         let slot = Slot::after(self.assigned);
-        if !is_new {
+        if is_indexed && !is_new {
             self.unsettled_ids.insert(key.clone(), slot);
         }
         let replies = vec![(reply, Answer::Scheduled { slot })];
         self.note(Note::WorkReceived { slot });
-        self.assign(now, key.0, EntryKind::Message, message, records, replies, outcome.into_iter().collect());
+        let entry = Entry { slot, origin: key.0, kind: EntryKind::Message, message, mark, push };
+        self.assign(now, entry, records, replies, outcome.into_iter().collect());
     }
 
     /// The slot that the same message has already.
@@ -206,20 +225,19 @@ impl<R: Waiting> Core<R> {
         }
     }
 
-    #[expect(clippy::too_many_arguments, reason = "the parts of one entry on its way")]
+    /// Sends the entry of the next slot on its way, at the time that is due to it.
     fn assign(
         &mut self,
         now: Millis,
-        origin: Origin,
-        kind: EntryKind,
-        mut message: Message,
+        mut entry: Entry,
         mut records: Vec<Record>,
         replies: Vec<(R, Answer)>,
         outcomes: Vec<R>,
     ) {
-        message.timestamp = now.max(self.last_timestamp);
-        self.last_timestamp = message.timestamp;
-        let entry = Entry { slot: Slot::after(self.assigned), origin, kind, message };
+        debug_assert!(entry.slot == Slot::after(self.assigned), "slots are dense");
+        self.last_timestamp = self.last_timestamp.max(now);
+        entry.message.timestamp = self.last_timestamp;
+        self.marks.add(&entry);
         let forgets = records.iter().find_map(|record| match record {
             Record::ForgetId(_, _, slot) => Some(*slot),
             _ => None,
@@ -241,7 +259,7 @@ impl<R: Waiting> Core<R> {
         let process = self.process.clone();
         self.effects.push(Effect::Commit(Commit {
             process,
-            epoch: self.epoch,
+            writer: Writer::Worker(self.epoch),
             scheduled,
             computed,
             records,
@@ -278,7 +296,7 @@ impl<R: Waiting> Core<R> {
     fn settle(&mut self, flight: InFlight<R>) {
         match flight {
             InFlight::Entry { entry, replies, outcomes, .. } => self.entry_settled(*entry, replies, outcomes),
-            InFlight::Outcomes { last, reply } => self.outcomes_settled(last, reply),
+            InFlight::Outcomes { last, sends, reply } => self.outcomes_settled(last, sends, reply),
             InFlight::Halt(halt) => self.halt_settled(&halt),
             InFlight::Resume { slot, under, replies } => self.resume_settled(slot, under, replies),
             InFlight::Snapshot(reference) => self.snapshot_settled(reference),
@@ -289,7 +307,7 @@ impl<R: Waiting> Core<R> {
         let slot = entry.slot;
         debug_assert!(slot == Slot::after(self.scheduled), "slots are dense");
         self.scheduled = Some(slot);
-        self.unsettled_ids.remove(&(entry.origin, entry.message.id.clone()));
+        self.forget_on_its_way(&entry);
         for (reply, answer) in replies {
             self.answer(reply, Ok(answer));
         }
@@ -306,13 +324,21 @@ impl<R: Waiting> Core<R> {
         self.keep_for_compute(entry);
     }
 
+    /// The entry is in the store or will not be, so what it is known by is no longer on its way.
+    fn forget_on_its_way(&mut self, entry: &Entry) {
+        if entry.mark.is_none() {
+            self.unsettled_ids.remove(&(entry.origin, entry.message.id.clone()));
+        }
+        self.marks.remove(entry);
+    }
+
     /// Nothing of the entry was written, and nothing of those behind it will be.
     fn refuse(&mut self, flight: InFlight<R>, reason: String) {
         let InFlight::Entry { entry, forgets, replies, outcomes } = flight else { return };
         if let Some(slot) = forgets {
             self.ids.go_back_to(slot);
         }
-        self.unsettled_ids.remove(&(entry.origin, entry.message.id.clone()));
+        self.forget_on_its_way(&entry);
         let error = RequestError::Store(reason.clone());
         for reply in replies.into_iter().map(|(reply, _)| reply).chain(outcomes) {
             self.answer(reply, Err(error.clone()));

@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::clock::Millis;
 use crate::ids::{BlobHash, GroupName, MessageId, Slot};
 use crate::process::{
-    Commit, Computed, Definition, DeviceKind, Draft, Entry, Halt, KnownId, Origin, Outcome, ProcessOrigin,
-    RequestError, SnapshotRef,
+    Commit, Computed, Definition, DeviceKind, Draft, Entry, Halt, KnownId, MarkPosition, MarkSource, Origin, Outcome,
+    ProcessOrigin, RequestError, SnapshotRef,
 };
 
 /// What the node's configuration says to every worker.
@@ -117,6 +117,9 @@ pub enum Answer {
     Defined { created: bool },
     /// To `Schedule`.
     Scheduled { slot: Slot },
+    /// To `Schedule` of a message with a mark, and for its outcome: it, or a later one of its source, was scheduled before.
+    /// Its slot is not remembered.
+    Known,
     /// To `Compute` and `AwaitAny`.
     Outcome(Arc<Computed>),
     /// To `State`: text as the device writes it.
@@ -201,8 +204,34 @@ impl Activity {
 pub trait History {
     /// The slot that an id has, if it was used.
     fn known_id(&self, origin: Origin, id: &MessageId) -> Result<Option<KnownId>, String>;
-    /// Origin, id and time of the messages from `first` on, at most `limit`.
-    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<(Slot, Origin, MessageId, Millis)>, String>;
+    /// The messages from `first` on, at most `limit`.
+    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<OldId>, String>;
+    /// The last position that was taken from a source.
+    fn mark(&self, source: &MarkSource) -> Result<Option<MarkPosition>, String>;
+}
+
+/// What a message of the log is known by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OldId {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its origin.
+    pub origin: Origin,
+    /// Its id.
+    pub id: MessageId,
+    /// When it was scheduled.
+    pub timestamp: Millis,
+    /// Whether it is known by its mark and its id never was in the index.
+    pub is_marked: bool,
+}
+
+impl OldId {
+    /// What `entry` is known by.
+    pub fn of(entry: &Entry) -> Self {
+        let Entry { slot, origin, message, mark, .. } = entry;
+        let (id, timestamp) = (message.id.clone(), message.timestamp);
+        Self { slot: *slot, origin: *origin, id, timestamp, is_marked: mark.is_some() }
+    }
 }
 
 /// What the shell has to do.
@@ -220,6 +249,12 @@ pub enum Effect<R> {
     Interrupt,
     /// Write a big snapshot's file; answered by [`snapshot_written`](super::Core::snapshot_written).
     WriteSnapshot(SnapshotTaken),
+    /// The outbox has something to deliver, and its items up to this slot are on disk; of later ones nobody knows yet.
+    /// What was delivered is told by [`pushed`](super::Core::pushed).
+    Push {
+        /// The last of them.
+        through: Slot,
+    },
     /// Wake the core after this time by [`retry`](super::Core::retry).
     RetryAfter(Duration),
     /// Something worth a line in the log.
@@ -292,6 +327,8 @@ pub enum Note {
     SnapshotFailed { error: String },
     Stopping { reason: StopReason },
     History { error: String },
+    Paused { undelivered: u64, limit: u64 },
+    Unpaused { undelivered: u64 },
 }
 
 /// One stay on a compute thread.

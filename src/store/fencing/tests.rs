@@ -1,7 +1,10 @@
 use super::*;
 use crate::ids::BlobHash;
-use crate::process::{Cause, Computed, DeviceKind, Entry, EntryKind, Message, Origin, Outcome, ProcessOrigin};
-use crate::store::contract::{Durability, Halt, ProcessRecord, SnapshotRef};
+use crate::process::{
+    Cause, Computed, DeadLetter, DeviceKind, Entry, EntryKind, Json, Message, MonitorOrigin, MonitorRecord,
+    MonitorSource, Origin, OutboxItem, OutboxKey, Outcome, ProcessOrigin, SentMessage,
+};
+use crate::store::contract::{Durability, Halt, ProcessRecord, SnapshotRef, Writer};
 use proptest::prelude::*;
 
 fn process() -> ProcessId {
@@ -18,7 +21,14 @@ fn message(slot: u64) -> Record {
     let id = crate::ids::MessageId::derived(&[&slot.to_be_bytes()]);
     let (from, owner, target, anchor, data) = (text(), text(), text(), text(), text());
     let message = Message { id, from, owner, target, anchor, tags: Vec::new(), data, timestamp: 0 };
-    Record::Entry(Entry { slot: Slot(slot), origin: Origin::Client, kind: EntryKind::Message, message })
+    Record::Entry(Entry {
+        slot: Slot(slot),
+        origin: Origin::Client,
+        kind: EntryKind::Message,
+        message,
+        mark: None,
+        push: None,
+    })
 }
 
 fn outcome_under(slot: u64, definition: u64) -> Record {
@@ -46,13 +56,21 @@ fn at(scheduled: Option<u64>, computed: Option<u64>) -> Position {
 
 fn commit(epoch: Epoch, expected: Position, records: Vec<Record>) -> Commit {
     let Position { scheduled, computed } = expected;
-    Commit { process: process(), epoch, scheduled, computed, records, durability: Durability::Sync }
+    Commit {
+        process: process(),
+        writer: Writer::Worker(epoch),
+        scheduled,
+        computed,
+        records,
+        durability: Durability::Sync,
+    }
 }
 
 #[test]
 fn records_must_go_on_where_the_log_ends() {
     let (none, start, some) = (at(None, None), at(Some(0), None), at(Some(4), Some(1)));
     let forget = |slot| Record::ForgetId(Origin::Client, crate::ids::MessageId::derived(&[]), Slot(slot));
+    let source = crate::process::MarkSource::parse("q").unwrap();
     // (position, records) → the position after, or `None`: fenced.
     let table: Vec<(Position, Vec<Record>, Option<Position>)> = vec![
         (none, vec![], Some(none)),
@@ -93,12 +111,86 @@ fn records_must_go_on_where_the_log_ends() {
         (some, vec![halt(3)], None),
         (at(Some(1), Some(1)), vec![halt(2)], None),
         (some, vec![Record::Halted(None), outcome(2)], Some(at(Some(4), Some(2)))),
+        (some, vec![Record::Mark(source.clone(), (1, 1)), Record::DropMark(source.clone())], Some(some)),
+        (none, vec![Record::Mark(source.clone(), (1, 1))], None),
+        (none, vec![Record::DropMark(source)], None),
+        (some, vec![Record::IdsPassed(Slot(4))], Some(some)),
+        (some, vec![Record::IdsPassed(Slot(5))], None),
         (some, vec![forget(4)], Some(some)),
         (some, vec![forget(5)], None),
     ];
     for (position, records, expected) in table {
         let shown = format!("{records:?} at {position:?}");
         assert_eq!(judge(position, &commit(Epoch(1), position, records)).ok(), expected, "{shown}");
+    }
+}
+
+/// What a keeper writes; the last two are of a process of its own.
+fn kept(owner: &str) -> [Record; 6] {
+    let (key, id) = (OutboxKey { slot: Slot(9), index: 1 }, crate::ids::MessageId::derived(&[]));
+    let (text, owner) = (String::new, ProcessId::parse(owner).unwrap());
+    let message = SentMessage { target: text(), tags: Vec::new(), data: text(), anchor: text() };
+    let letter = DeadLetter {
+        id: id.clone(),
+        source: owner.clone(),
+        slot: Slot(9),
+        index: 1,
+        target: text(),
+        message: Json::null(),
+        error: text(),
+        attempts: 1,
+        since: 0,
+    };
+    let monitor = MonitorRecord {
+        process: owner,
+        rate: std::time::Duration::from_secs(1),
+        cursor: None,
+        source: MonitorSource::Local,
+        sequence: 0,
+        started: 0,
+        origin: MonitorOrigin::Cron,
+    };
+    [
+        Record::Sent(key),
+        Record::Outbox(key, OutboxItem::Inline { message, id: id.clone() }),
+        Record::DropDeadLetter(id),
+        Record::DropMonitor,
+        Record::DeadLetter(Box::new(letter)),
+        Record::Monitor(Box::new(monitor)),
+    ]
+}
+
+#[test]
+fn a_keeper_writes_what_no_worker_does_and_the_other_way_round() {
+    let by_keeper = |records| Commit { writer: Writer::Keeper, ..commit(Epoch(0), at(None, None), records) };
+    let source = crate::process::MarkSource::parse("q").unwrap();
+    let workers = [
+        created("p"),
+        message(0),
+        outcome(0),
+        Record::Blob(BlobHash::of(b""), b"".as_slice().into()),
+        Record::Halted(None),
+        snapshot(0, 0, true, None),
+        Record::IdsPassed(Slot(0)),
+        Record::Mark(source.clone(), (0, 0)),
+        Record::DropMark(source),
+    ];
+    let mut heads = Heads::default();
+    for record in &workers {
+        assert!(heads.admit(&by_keeper(vec![record.clone()])).is_err(), "{record:?}");
+        assert!(heads.admit(&by_keeper(vec![kept("p")[0].clone(), record.clone()])).is_err(), "{record:?}");
+    }
+    let held = at(Some(0), Some(0));
+    for is_held in [false, true] {
+        let epoch = if is_held { heads.claim(&process(), held, false) } else { Epoch(0) };
+        for record in kept("p") {
+            let admitted = heads.admit(&by_keeper(vec![record.clone()])).unwrap();
+            assert_eq!((admitted.before, admitted.marks), (admitted.after, false));
+            assert!(heads.admit(&commit(epoch, held, vec![record])).is_err());
+        }
+    }
+    for record in &kept("q")[4..] {
+        assert!(heads.admit(&by_keeper(vec![record.clone()])).is_err(), "{record:?} is of another process");
     }
 }
 

@@ -66,15 +66,19 @@ fn tree_of(space: Space) -> Tree {
     match space {
         Space::Messages => Tree::Messages,
         Space::Outcomes => Tree::Outcomes,
-        Space::Ids => Tree::Ids,
-        Space::SnapshotBytes | Space::Blobs => Tree::Bytes,
+        // They come and go as ids do, but the sooner.
+        Space::Ids | Space::Outbox => Tree::Ids,
+        Space::SnapshotBytes | Space::Blobs | Space::DeadLetters => Tree::Bytes,
         Space::Meta
         | Space::Processes
         | Space::IdsFrom
         | Space::Pending
         | Space::Definitions
         | Space::Halts
-        | Space::Snapshots => Tree::Small,
+        | Space::Snapshots
+        | Space::Marks
+        | Space::Monitors
+        | Space::CronSlots => Tree::Small,
     }
 }
 

@@ -6,7 +6,7 @@ use super::helper::*;
 use crate::ids::{BlobHash, ProcessId, Slot};
 use crate::process::Origin;
 use crate::store::Store;
-use crate::store::contract::{CommitResult, Durability, Halt, Order, Record};
+use crate::store::contract::{CommitResult, Durability, Halt, Order, Record, Writer};
 
 /// Runs `test` on a new store of each engine.
 fn on_both(test: impl Fn(&Store)) {
@@ -57,7 +57,7 @@ fn a_claim_sees_what_was_handed_in_before_and_fences_who_came_before() {
         assert_eq!(commit(store, late.clone()), CommitResult::Fenced);
         assert_eq!(slots(store, &process), [0]);
         store.release(&process, first.epoch);
-        let current = crate::store::contract::Commit { epoch: second.epoch, ..late };
+        let current = crate::store::contract::Commit { writer: Writer::Worker(second.epoch), ..late };
         assert_eq!(commit(store, current.clone()), CommitResult::Committed, "an old epoch released it");
         assert_eq!(commit(store, current), CommitResult::Fenced, "the log went on meanwhile");
         store.release(&process, second.epoch);

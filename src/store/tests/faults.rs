@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::helper::*;
 use crate::ids::Slot;
 use crate::store::Store;
-use crate::store::contract::{CommitResult, Record};
+use crate::store::contract::{CommitResult, Record, Writer};
 use crate::store::faulty::{Fault, Faults, Faulty};
 
 const LONG: Duration = Duration::from_secs(60);
@@ -76,7 +76,7 @@ fn while_the_disk_is_broken_writes_are_refused_and_reads_go_on() {
         assert_eq!(store.is_healthy(), Ok(()));
         assert_eq!(slots(store, &process), [0, 1, 2, 3], "nothing lost, nothing of what was refused");
         let epoch = claim(store, &process).epoch;
-        let next = crate::store::contract::Commit { epoch, ..next };
+        let next = crate::store::contract::Commit { writer: Writer::Worker(epoch), ..next };
         assert_eq!(commit(store, next), CommitResult::Committed);
         assert_eq!(flush(store), Ok(()));
     });

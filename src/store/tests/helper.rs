@@ -6,7 +6,7 @@ use std::sync::{Arc, mpsc};
 use crate::ids::{BlobHash, Epoch, MessageId, ProcessId, Slot};
 use crate::process::{Cause, Computed, DeviceKind, Entry, EntryKind, Message, Origin, Outcome, ProcessOrigin};
 use crate::store::contract::{
-    Claim, Commit, CommitResult, Durability, Order, PageQuery, ProcessRecord, Record, SnapshotRef,
+    Claim, Commit, CommitResult, Durability, Order, PageQuery, ProcessRecord, Record, SnapshotRef, Writer,
 };
 use crate::store::engine::OpenEngine;
 use crate::store::{Fjall, Memory, OpenError, Store, StoreOptions};
@@ -49,6 +49,8 @@ pub(super) fn entry(process: &ProcessId, slot: u64) -> Entry {
             data: format!("{process} {slot}"),
             timestamp: 1000 + slot,
         },
+        mark: None,
+        push: None,
     }
 }
 
@@ -69,7 +71,14 @@ pub(super) fn commit_of(
     records: Vec<Record>,
 ) -> Commit {
     let (scheduled, computed) = (scheduled.map(Slot), computed.map(Slot));
-    Commit { process: process.clone(), epoch, scheduled, computed, records, durability: Durability::Sync }
+    let (process, writer) = (process.clone(), Writer::Worker(epoch));
+    Commit { process, writer, scheduled, computed, records, durability: Durability::Sync }
+}
+
+/// A commit of what lies beside the log of `process`, by whoever keeps it.
+pub(super) fn keeping(process: &ProcessId, records: Vec<Record>) -> Commit {
+    let (process, writer) = (process.clone(), Writer::Keeper);
+    Commit { process, writer, scheduled: None, computed: None, records, durability: Durability::Sync }
 }
 
 /// The commit that creates `process`.

@@ -1,6 +1,7 @@
 //! The store as a whole.
 
 mod behaviour;
+mod beside;
 mod disk;
 mod faults;
 mod full_disk;

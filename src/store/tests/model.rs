@@ -8,8 +8,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::helper::*;
-use crate::ids::{Epoch, ProcessId, Slot};
-use crate::process::{EntryKind, Origin};
+use crate::ids::{Epoch, MessageId, ProcessId, Slot};
+use crate::process::{Computed, DeadLetter, Entry, EntryKind, Json, Mark, MarkSource, Origin, OutboxKey, SentMessage};
 use crate::store::Store;
 use crate::store::contract::{Commit, CommitResult, Durability, Order, Record};
 use crate::store::engine::OpenEngine;
@@ -30,6 +30,12 @@ enum Step {
         ahead: (u64, u64),
         is_lazy: bool,
     },
+    /// A keeper takes the item at this place out of the outbox, and perhaps keeps it as undeliverable.
+    Keep {
+        process: usize,
+        place: usize,
+        is_dead: bool,
+    },
     Fail(Fault),
     Restart,
 }
@@ -49,10 +55,43 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (0..3usize).prop_map(Step::Release),
         24 => commit(false),
         6 => commit(true),
+        8 => (0..3usize, 0..4usize, any::<bool>()).prop_map(|(process, place, is_dead)| Step::Keep { process, place, is_dead }),
         1 => prop_oneof![Just(Fault::Before), Just(Fault::After)].prop_map(Step::Fail),
         1 => Just(Step::Restart),
     ]
 }
+
+/// Every third message is marked.
+fn model_entry(process: &ProcessId, slot: u64) -> Entry {
+    let is_marked = slot % 3 == 2;
+    let mark = is_marked.then(|| Mark { source: source(), position: (slot, 0) });
+    let plain = entry(process, slot);
+    Entry { origin: if is_marked { Origin::Push } else { plain.origin }, mark, ..plain }
+}
+
+fn source() -> MarkSource {
+    MarkSource::parse("source").unwrap()
+}
+
+/// Every second outcome sends two messages.
+fn model_outcome(slot: u64) -> Computed {
+    let message =
+        SentMessage { target: "q".to_owned(), tags: Vec::new(), data: slot.to_string(), anchor: String::new() };
+    let mut computed = computed(slot);
+    computed.outcome.messages = vec![message; if slot % 2 == 1 { 2 } else { 0 }];
+    computed
+}
+
+fn letter(process: &ProcessId, key: OutboxKey) -> DeadLetter {
+    let OutboxKey { slot, index } = key;
+    let (target, error) = ("q".to_owned(), "no".to_owned());
+    let id = MessageId::derived(&[process.as_str().as_bytes(), &slot.0.to_be_bytes(), &index.to_be_bytes()]);
+    let source = process.clone();
+    DeadLetter { id, source, slot, index, target, message: Json::null(), error, attempts: 1, since: 0 }
+}
+
+/// What there should be beside the logs: by process, what is taken out of the outboxes, and of that what is kept as dead.
+type Taken = BTreeMap<usize, BTreeMap<OutboxKey, bool>>;
 
 /// What there should be: slots with messages and slots with outcomes.
 type Logs = BTreeMap<usize, (u64, u64)>;
@@ -63,6 +102,7 @@ struct Life<'a> {
     faults: Faults,
     store: Option<Store>,
     logs: Logs,
+    taken: Taken,
     /// Every epoch that a process was given, and whether the last one still holds it.
     epochs: BTreeMap<usize, (Vec<Epoch>, bool)>,
     fault: Fault,
@@ -98,6 +138,7 @@ impl Life<'_> {
             Step::Commit { process, is_stale, messages, outcomes, ahead, is_lazy } => {
                 self.commit(*process, *is_stale, (*messages, *outcomes), *ahead, *is_lazy);
             }
+            Step::Keep { process, place, is_dead } => self.keep(*process, *place, *is_dead),
             Step::Fail(fault) => {
                 if self.fault == Fault::None {
                     // What is still on its way must not meet the fault.
@@ -125,8 +166,8 @@ impl Life<'_> {
         let log = self.logs.get(&process).copied();
         let (messages, outcomes) = log.unwrap_or_default();
         let mut records = if log.is_none() { vec![Record::Process(record(&name))] } else { Vec::new() };
-        records.extend((messages..messages + added.0).map(|slot| Record::Entry(entry(&name, slot))));
-        records.extend((outcomes..outcomes + added.1).map(|slot| Record::Computed(computed(slot))));
+        records.extend((messages..messages + added.0).map(|slot| Record::Entry(model_entry(&name, slot))));
+        records.extend((outcomes..outcomes + added.1).map(|slot| Record::Computed(model_outcome(slot))));
         let after = (messages + added.0, outcomes + added.1);
         let at = ((messages + ahead.0).checked_sub(1), (outcomes + ahead.1).checked_sub(1));
         let durability = if is_lazy { Durability::Lazy } else { Durability::Sync };
@@ -148,6 +189,29 @@ impl Life<'_> {
                 }
                 self.recover();
             }
+        }
+    }
+
+    /// What should be in the outbox of a process.
+    fn outbox(&self, process: usize) -> Vec<OutboxKey> {
+        let outcomes = self.logs.get(&process).map_or(0, |log| log.1);
+        let all = (0..outcomes).flat_map(|slot| model_outcome(slot).outbox().map(|(key, _)| key).collect::<Vec<_>>());
+        all.filter(|key| !self.taken.get(&process).is_some_and(|taken| taken.contains_key(key))).collect()
+    }
+
+    fn keep(&mut self, process: usize, place: usize, is_dead: bool) {
+        let name = id(NAMES[process]);
+        let Some(key) = self.outbox(process).get(place).copied() else { return };
+        let mut records = vec![Record::Sent(key)];
+        records.extend(is_dead.then(|| Record::DeadLetter(Box::new(letter(&name, key)))));
+        let answer = commit(self.store(), keeping(&name, records));
+        let fault = self.fault;
+        assert_eq!(matches!(answer, CommitResult::Committed), fault == Fault::None, "{answer:?}");
+        if fault != Fault::Before {
+            self.taken.entry(process).or_default().insert(key, is_dead);
+        }
+        if fault != Fault::None {
+            self.recover();
         }
     }
 
@@ -173,19 +237,38 @@ impl Life<'_> {
         for (at, (messages, outcomes)) in &self.logs {
             self.check_log(&id(NAMES[*at]), *messages, *outcomes);
         }
+        let mut sources = Vec::new();
+        for (at, name) in NAMES.iter().enumerate() {
+            let waiting = store.outbox(&id(name), None, usize::MAX).unwrap();
+            assert_eq!(waiting.iter().map(|(key, _)| *key).collect::<Vec<_>>(), self.outbox(at));
+            sources.extend((!waiting.is_empty()).then(|| id(name)));
+        }
+        sources.sort_by_key(|id| (id.shard(), id.clone()));
+        assert_eq!(store.outbox_sources(None, 10).unwrap(), sources);
+        let dead = |(at, taken): (&usize, &BTreeMap<OutboxKey, bool>)| {
+            let keys: Vec<_> = taken.iter().filter(|(_, is_dead)| **is_dead).map(|(key, _)| *key).collect();
+            keys.into_iter().map(|key| letter(&id(NAMES[*at]), key)).collect::<Vec<_>>()
+        };
+        let mut letters: Vec<_> = self.taken.iter().flat_map(dead).collect();
+        letters.sort_by(|a, b| a.id.cmp(&b.id));
+        assert_eq!(store.dead_letters(None, usize::MAX).unwrap(), letters);
     }
 
     fn check_log(&self, process: &ProcessId, messages: u64, outcomes: u64) {
         let store = self.store();
         let all = page(0, u64::MAX, usize::MAX, Order::Ascending);
         let entries = store.entries(process, &all).unwrap().items;
-        assert_eq!(entries, (0..messages).map(|slot| entry(process, slot)).collect::<Vec<_>>());
+        assert_eq!(entries, (0..messages).map(|slot| model_entry(process, slot)).collect::<Vec<_>>());
         let stored = store.outcomes(process, &all).unwrap().items;
-        assert_eq!(stored, (0..outcomes).map(computed).collect::<Vec<_>>());
+        assert_eq!(stored, (0..outcomes).map(model_outcome).collect::<Vec<_>>());
         for entry in &entries {
-            let known = store.known_id(process, entry.origin, &entry.message.id).unwrap().unwrap();
-            assert_eq!((known.slot, known.content.0), (entry.slot, entry.message.content_hash()));
+            let known = store.known_id(process, entry.origin, &entry.message.id).unwrap();
+            let known = known.map(|known| (known.slot, known.content.0));
+            let is_indexed = entry.mark.is_none();
+            assert_eq!(known, is_indexed.then(|| (entry.slot, entry.message.content_hash())));
         }
+        let last_mark = entries.iter().rev().find_map(|entry| entry.mark.as_ref()).map(|mark| mark.position);
+        assert_eq!(store.mark(process, &source()).unwrap(), last_mark);
         let beyond = message_id(process, messages);
         assert_eq!(store.known_id(process, Origin::Client, &beyond).unwrap(), None);
         let last_definition = entries.iter().rev().find(|entry| entry.kind == EntryKind::Definition).unwrap();
@@ -201,7 +284,8 @@ fn live(engine: Arc<dyn OpenEngine>, steps: &[Step]) {
     let engine: Arc<dyn OpenEngine> = Arc::new(Faulty::new(engine, faults.clone()));
     let store = Some(open(folder.path(), engine.clone()));
     let (logs, epochs, fault) = (Logs::new(), BTreeMap::new(), Fault::None);
-    let mut life = Life { folder: folder.path(), engine, faults, store, logs, epochs, fault };
+    let taken = Taken::new();
+    let mut life = Life { folder: folder.path(), engine, faults, store, logs, taken, epochs, fault };
     for step in [Step::Claim(0), Step::Claim(1)].iter().chain(steps) {
         life.take(step);
     }

@@ -14,6 +14,7 @@ fn small() -> Limits {
         messages_per_outcome: 5,
         message_size: 100,
         queue: 10,
+        outbox: 10,
     }
 }
 

@@ -84,7 +84,7 @@ fn entry(slot: u64, data: &str, tags: &[(&str, &str)]) -> Entry {
         data: data.to_owned(),
         timestamp: 1_700_000_000_000 + slot,
     };
-    Entry { slot: Slot(slot), origin: Origin::Client, kind: EntryKind::Message, message }
+    Entry { slot: Slot(slot), origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None }
 }
 
 impl Process {

@@ -7,7 +7,7 @@ use super::fake_store::Data;
 use crate::config::limits::LimitKey;
 use crate::ids::Slot;
 use crate::process::worker::{Base, TurnDone, TurnPlan};
-use crate::process::{Cause, Computed, Entry, EntryKind, Halt, Json, Outcome, RequestError};
+use crate::process::{Cause, Computed, Entry, EntryKind, Halt, Json, Outcome, RequestError, SentMessage};
 
 /// What happens on one stay on a compute thread.
 #[derive(Clone, Debug)]
@@ -121,6 +121,14 @@ impl FakeDevice {
     }
 }
 
+/// `send N` sends N messages.
+fn sent_by(data: &str) -> Vec<SentMessage> {
+    let number = data.strip_prefix("send ").and_then(|number| number.parse().ok()).unwrap_or(0);
+    let message =
+        SentMessage { target: "q".to_owned(), tags: Vec::new(), data: data.to_owned(), anchor: String::new() };
+    vec![message; number]
+}
+
 impl Bench {
     fn step(&mut self, device: &mut FakeDevice, entry: &Entry, turn: &Turn, resumed: Option<(Slot, Slot)>) -> Step {
         let slot = entry.slot;
@@ -141,7 +149,8 @@ impl Bench {
         let outcome = match cause {
             Cause::Success => {
                 let output = Json::parse(device.value.to_string()).unwrap();
-                Outcome { output, gas_used: gas, ..Outcome::empty() }
+                let messages = sent_by(&entry.message.data);
+                Outcome { output, messages, gas_used: gas, ..Outcome::empty() }
             }
             _ => Outcome::failed("failed", gas),
         };

@@ -1,14 +1,13 @@
 //! A store in memory that does with a commit what the real one does, or fails as it is told to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::clock::Millis;
 use crate::ids::{BlobHash, Epoch, MessageId, Slot};
-use crate::process::worker::{Found, History};
+use crate::process::worker::{Found, History, OldId};
 use crate::process::{
-    Claim, Commit, CommitResult, Computed, Definition, Durability, Entry, EntryKind, Halt, Head, KnownId, Origin,
-    ProcessRecord, Record, SnapshotRef,
+    Claim, Commit, CommitResult, Computed, Definition, Durability, Entry, EntryKind, Halt, Head, KnownId, Mark,
+    MarkPosition, MarkSource, Origin, OutboxKey, ProcessRecord, Record, SnapshotRef, Writer,
 };
 
 /// What becomes of a commit.
@@ -33,6 +32,8 @@ pub(super) struct Data {
     pub(super) blobs: HashMap<BlobHash, Arc<[u8]>>,
     pub(super) ids: BTreeMap<(Origin, MessageId), KnownId>,
     pub(super) ids_from: u64,
+    pub(super) marks: HashMap<MarkSource, MarkPosition>,
+    pub(super) outbox: BTreeSet<OutboxKey>,
 }
 
 impl Data {
@@ -77,13 +78,19 @@ impl Data {
                     content: BlobHash(entry.message.content_hash()),
                     timestamp: entry.message.timestamp,
                 };
-                self.ids.insert((entry.origin, entry.message.id.clone()), known);
+                if let Some(Mark { source, position }) = &entry.mark {
+                    let before = self.marks.insert(source.clone(), *position);
+                    assert!(before < Some(*position), "marks rise");
+                } else {
+                    self.ids.insert((entry.origin, entry.message.id.clone()), known);
+                }
                 self.entries.push(entry.clone());
             }
             Record::Computed(computed) => {
                 assert_eq!(computed.slot, Slot::after(self.computed()), "outcomes are dense");
                 assert!(Some(computed.slot) <= self.scheduled(), "an outcome has a message");
                 assert!(Some(computed.definition) <= self.scheduled(), "an outcome has a definition");
+                self.outbox.extend(computed.outbox().map(|(key, _)| key));
                 self.outcomes.push(computed.clone());
             }
             Record::Blob(hash, bytes) => {
@@ -109,6 +116,20 @@ impl Data {
                 self.ids_from = slot.0 + 1;
                 assert!(self.ids.values().all(|known| known.slot > *slot), "no older id is left behind");
             }
+            Record::IdsPassed(slot) => {
+                self.ids_from = slot.0 + 1;
+                assert!(self.ids.values().all(|known| known.slot > *slot), "no older id is left behind");
+            }
+            Record::Mark(source, position) => {
+                self.marks.insert(source.clone(), *position);
+            }
+            Record::DropMark(source) => {
+                self.marks.remove(source);
+            }
+            Record::Sent(key) => {
+                self.outbox.remove(key);
+            }
+            other => panic!("no worker writes {other:?}"),
         }
     }
 }
@@ -148,6 +169,7 @@ impl FakeStore {
             in_force: data.outcomes.last().map_or(Slot::ZERO, |last| last.definition),
             snapshots: data.snapshots.clone(),
             is_retired: false,
+            outbox: data.outbox.len() as u64,
         }
     }
 
@@ -162,13 +184,26 @@ impl FakeStore {
         self.unsynced.clear();
     }
 
+    /// Somebody delivered the first `items` of the outbox and wrote it down. Says how many there were.
+    pub(super) fn deliver(&mut self, items: usize) -> u64 {
+        let keys: Vec<_> = self.data.outbox.iter().take(items).copied().collect();
+        for key in &keys {
+            self.data.apply(&Record::Sent(*key));
+            self.unsynced.push(Record::Sent(*key));
+        }
+        // Its commit is synced, and by it everything before.
+        self.unsynced.drain(..).for_each(|record| self.synced.apply(&record));
+        keys.len() as u64
+    }
+
     pub(super) fn commit(&mut self, commit: &Commit, fate: Fate) -> CommitResult {
         let has = |kind: fn(&Record) -> bool| commit.records.iter().any(kind);
         let is_displaced = (has(|record| matches!(record, Record::Entry(_)))
             && commit.scheduled != self.data.scheduled())
             || (has(|record| matches!(record, Record::Computed(_))) && commit.computed != self.data.computed());
         let is_without_base = self.has_gap && !commit.records.iter().all(|record| self.data.bears(record));
-        if commit.epoch.0 != self.epoch || is_displaced || is_without_base {
+        let is_held = commit.writer == Writer::Worker(Epoch(self.epoch));
+        if !is_held || is_displaced || is_without_base {
             return CommitResult::Fenced;
         }
         match fate {
@@ -201,8 +236,11 @@ impl History for FakeStore {
         Ok(self.data.ids.get(&(origin, id.clone())).cloned())
     }
 
-    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<(Slot, Origin, MessageId, Millis)>, String> {
-        let entries = self.data.entries.iter().skip(first.0 as usize).take(limit);
-        Ok(entries.map(|one| (one.slot, one.origin, one.message.id.clone(), one.message.timestamp)).collect())
+    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<OldId>, String> {
+        Ok(self.data.entries.iter().skip(first.0 as usize).take(limit).map(OldId::of).collect())
+    }
+
+    fn mark(&self, source: &MarkSource) -> Result<Option<MarkPosition>, String> {
+        Ok(self.data.marks.get(source).copied())
     }
 }

@@ -8,6 +8,8 @@ mod defining;
 mod failing_store;
 mod halting;
 mod ids;
+mod marks;
+mod outbox;
 mod outcomes;
 mod property;
 mod scheduling;

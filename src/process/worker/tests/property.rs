@@ -7,11 +7,12 @@ use proptest::prelude::*;
 
 use super::fake_device::{FakeDevice, Turn};
 use super::fake_store::Fate;
+use super::marks::marked;
 use super::world::{World, define, draft, options};
 use crate::config::limits::LimitKey;
 use crate::ids::{MessageId, Slot};
 use crate::process::worker::{Answer, Request, StopReason, WorkerOptions};
-use crate::process::{Cause, Origin, ProcessOrigin};
+use crate::process::{Cause, Draft, Origin, ProcessOrigin};
 
 /// One thing that happens. What can't happen at the time does nothing.
 #[derive(Clone, Debug)]
@@ -21,6 +22,13 @@ enum Step {
         text: &'static str,
         waits: bool,
     },
+    /// A source sends its next message, or one of those before it again.
+    Push {
+        source: usize,
+        back: u64,
+    },
+    /// Somebody delivers at most so much of what was sent.
+    Deliver(usize),
     Ask(Question),
     Define(&'static str),
     Resume {
@@ -86,7 +94,7 @@ fn turn() -> impl Strategy<Value = Step> {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    let text = prop::sample::select(vec!["x", "x", "y", "error", "halt"]);
+    let text = prop::sample::select(vec!["x", "x", "y", "error", "halt", "send 1", "send 4"]);
     let fate = prop_oneof![
         30 => Just(Fate::Taken),
         2 => Just(Fate::Refused),
@@ -96,6 +104,8 @@ fn step() -> impl Strategy<Value = Step> {
     let reason = prop::sample::select(vec![StopReason::Idle, StopReason::Evicted, StopReason::Shutdown]);
     prop_oneof![
         12 => (0u64..16, text, any::<bool>()).prop_map(|(id, text, waits)| Step::Schedule { id, text, waits }),
+        8 => (0..SOURCES.len(), 0u64..3).prop_map(|(source, back)| Step::Push { source, back }),
+        4 => (0usize..8).prop_map(Step::Deliver),
         8 => question().prop_map(Step::Ask),
         1 => prop::sample::select(vec!["a", "b"]).prop_map(Step::Define),
         2 => any::<bool>().prop_map(|skip| Step::Resume { skip }),
@@ -112,6 +122,17 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+const SOURCES: [&str; 2] = ["a", "b"];
+
+/// A source of marked messages, which hands in one only after it heard that the one before is scheduled.
+#[derive(Default)]
+struct Source {
+    /// The first of its messages of which it did not hear that.
+    next: u64,
+    /// Who waits to hear it.
+    ticket: Option<u32>,
+}
+
 /// A world, and who asked for what in it.
 struct Life {
     world: World,
@@ -122,6 +143,7 @@ struct Life {
     waiting_for: BTreeMap<u32, u32>,
     /// The message that a ticket wants scheduled.
     messages: BTreeMap<u32, (u64, &'static str)>,
+    sources: [Source; SOURCES.len()],
 }
 
 impl Life {
@@ -136,6 +158,34 @@ impl Life {
         self.messages.insert(reply, (id, text));
         self.waiting_for.extend(outcome.map(|outcome| (outcome, reply)));
         self.world.ask(Request::Schedule { draft: draft(id, text), reply, outcome });
+    }
+
+    fn push(&mut self, source: usize, back: u64) {
+        self.hear_sources();
+        let Source { next, ticket } = self.sources[source];
+        if back > next {
+            return;
+        }
+        let (reply, position) = (self.ticket(), next - back);
+        if back == 0 && ticket.is_none() {
+            self.sources[source].ticket = Some(reply);
+        }
+        let id = 10_000 * (source as u64 + 1) + position;
+        self.messages.insert(reply, (id, "x"));
+        let draft = Draft { id: draft(id, "x").id, ..*marked(SOURCES[source], (position, 0)) };
+        self.world.ask(Request::Schedule { draft: Box::new(draft), reply, outcome: None });
+    }
+
+    /// Every source that was answered goes on, or tries again.
+    fn hear_sources(&mut self) {
+        for source in &mut self.sources {
+            let Some(ticket) = source.ticket else { continue };
+            let answer = self.world.answers.iter().find(|(reply, _)| *reply == ticket);
+            if answer.is_some() || self.forsaken.contains(&ticket) {
+                source.next += u64::from(answer.is_some_and(|(_, answer)| answer.is_ok()));
+                source.ticket = None;
+            }
+        }
     }
 
     fn ask(&mut self, question: Question) {
@@ -161,6 +211,8 @@ impl Life {
         let world = &mut self.world;
         match step {
             Step::Schedule { id, text, waits } => self.schedule(id, text, waits),
+            Step::Push { source, back } => self.push(source, back),
+            Step::Deliver(items) => world.deliver(items),
             Step::Ask(question) => self.ask(question),
             Step::Define(source) => {
                 let reply = self.ticket();
@@ -214,6 +266,8 @@ impl Life {
         world.remains = None;
         world.start_anew();
         world.claim();
+        // A node that starts looks for what is to be delivered itself.
+        world.pushes.extend(world.store.data.outbox.last().map(|key| key.slot));
         let answered: BTreeSet<u32> = self.world.answers.iter().map(|(ticket, _)| *ticket).collect();
         self.forsaken.extend((1..=self.tickets).filter(|ticket| !answered.contains(ticket)));
     }
@@ -222,9 +276,12 @@ impl Life {
     fn come_to_rest(&mut self) {
         for _ in 0..100 {
             self.world.settle();
-            if !self.succeed() {
-                return;
+            if self.succeed() {
+                continue;
             }
+            let Some(last) = self.world.store.data.outbox.last() else { return };
+            assert!(self.world.pushes.iter().max() >= Some(&last.slot), "nobody delivers what slot {} sent", last.slot);
+            self.world.deliver(usize::MAX);
         }
         panic!("workers follow each other without end");
     }
@@ -236,6 +293,11 @@ impl Life {
             self.resume(true);
             self.come_to_rest();
         }
+        for source in 0..SOURCES.len() {
+            self.push(source, 0);
+            self.come_to_rest();
+        }
+        self.hear_sources();
         // For those who wait for any slot.
         self.schedule(1_000, "x", true);
         self.come_to_rest();
@@ -249,6 +311,7 @@ impl Life {
         self.forsaken.extend(rest.filter(|request| !request.starts_worker()).map(Request::into_reply));
         self.check_answers();
         self.check_log();
+        self.check_sources();
     }
 
     /// If no worker runs, none is needed.
@@ -274,6 +337,15 @@ impl Life {
             let count = counts.get(&ticket).copied().unwrap_or(0);
             let is_pointless = self.waiting_for.get(&ticket).is_some_and(|of| refused.contains(of));
             assert!(count == 1 || (count == 0 && is_pointless), "ticket {ticket} heard {:?}", self.world.said(ticket));
+        }
+    }
+
+    /// Of each source every message has one slot, in their order.
+    fn check_sources(&self) {
+        for (name, source) in SOURCES.iter().zip(&self.sources) {
+            let marks = self.world.store.data.entries.iter().filter_map(|entry| entry.mark.as_ref());
+            let mine = marks.filter(|mark| mark.source.as_str() == *name);
+            assert!(mine.map(|mark| mark.position.0).eq(0..source.next), "source {name}");
         }
     }
 
@@ -312,7 +384,7 @@ proptest! {
         world.shut_down();
         world.options = WorkerOptions { process_workers, async_cache, cache_frequency, ..options() };
         world.succeed();
-        let mut life = Life { world, tickets: 0, forsaken: BTreeSet::new(), waiting_for: BTreeMap::new(), messages: BTreeMap::new() };
+        let mut life = Life { world, tickets: 0, forsaken: BTreeSet::new(), waiting_for: BTreeMap::new(), messages: BTreeMap::new(), sources: Default::default() };
         for step in steps {
             life.live(step);
         }

@@ -12,8 +12,8 @@ use crate::process::worker::{
     WorkerOptions,
 };
 use crate::process::{
-    Commit, Computed, Defaults, Definition, DeviceKind, Draft, ErrorStrategy, Origin, ProcessOrigin, RequestError,
-    Specification,
+    Commit, Computed, Defaults, Definition, DeviceKind, Draft, ErrorStrategy, Origin, OutboxKey, ProcessOrigin,
+    RequestError, Specification,
 };
 
 /// Tickets from here on belong to somebody who no longer waits.
@@ -33,7 +33,7 @@ pub(super) fn definition(source: &str) -> Definition {
         limits: LimitOverrides::default(),
         error_strategy: None,
     };
-    let limits = Limits { queue: 8, message_size: 100, ..Limits::default() };
+    let limits = Limits { queue: 8, message_size: 100, outbox: 6, ..Limits::default() };
     specification.resolve(&Defaults { limits, error_strategy: ErrorStrategy::Ignore }, "lua 1")
 }
 
@@ -53,6 +53,8 @@ pub(super) fn draft(id: u64, data: &str) -> Box<Draft> {
         anchor: String::new(),
         tags: Vec::new(),
         data: data.to_owned(),
+        mark: None,
+        push: None,
     })
 }
 
@@ -86,6 +88,8 @@ pub(super) struct World {
     pub(super) answers: Vec<(u32, Result<Answer, RequestError>)>,
     /// Every outcome that anybody was told.
     pub(super) told: BTreeMap<Slot, Computed>,
+    /// The last outcomes of which the core said that there is something to deliver.
+    pub(super) pushes: Vec<Slot>,
 }
 
 impl World {
@@ -107,6 +111,7 @@ impl World {
             remains: None,
             answers: Vec::new(),
             told: BTreeMap::new(),
+            pushes: Vec::new(),
         }
     }
 
@@ -155,6 +160,7 @@ impl World {
     pub(super) fn forget_all(&mut self) {
         self.answers.clear();
         self.notes.clear();
+        self.pushes.clear();
         self.plans = 0;
     }
 
@@ -197,6 +203,13 @@ impl World {
 
     pub(super) fn give_up(&mut self) {
         self.core.give_up();
+        self.absorb();
+    }
+
+    /// Somebody delivers at most so many items of the outbox and says so.
+    pub(super) fn deliver(&mut self, items: usize) {
+        let gone = self.store.deliver(items);
+        self.core.pushed(gone);
         self.absorb();
     }
 
@@ -310,6 +323,12 @@ impl World {
                 }
                 Effect::Interrupt => self.interrupts += 1,
                 Effect::WriteSnapshot(taken) => self.files.push_back(taken),
+                Effect::Push { through } => {
+                    let is_on_disk = |key: &OutboxKey| self.store.synced.outbox.contains(key);
+                    let mut covered = self.store.data.outbox.iter().take_while(|key| key.slot <= through);
+                    assert!(covered.all(is_on_disk), "what is to be delivered is on disk");
+                    self.pushes.push(through);
+                }
                 Effect::RetryAfter(wait) => self.retry_after = Some(wait),
                 Effect::Note(note) => self.notes.push(note),
                 Effect::Gone(remains) => self.remains = Some(remains),
@@ -356,6 +375,7 @@ fn in_short(answer: &Result<Answer, RequestError>) -> String {
         Ok(Answer::Defined { created: true }) => "created".to_owned(),
         Ok(Answer::Defined { created: false }) => "defined".to_owned(),
         Ok(Answer::Scheduled { slot }) => format!("scheduled {slot}"),
+        Ok(Answer::Known) => "known".to_owned(),
         Ok(Answer::Outcome(outcome)) => format!("{:?} {}", outcome.cause, outcome.slot).to_lowercase(),
         Ok(Answer::State(_)) => "state".to_owned(),
         Ok(Answer::Base(base)) => format!("base {}", base.slot),
