@@ -6,6 +6,7 @@ pub mod actors;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod cron;
 pub mod device;
 pub mod group;
 pub mod http;

@@ -172,3 +172,15 @@ impl NodeLimits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_limits_that_say_nothing_of_the_outbox_are_those_of_the_default() {
+        let mut stored = serde_json::to_value(Limits::default()).unwrap();
+        assert!(stored.as_object_mut().unwrap().remove("outbox").is_some());
+        assert_eq!(serde_json::from_value::<Limits>(stored).unwrap(), Limits::default());
+    }
+}
