@@ -8,9 +8,9 @@ COPY config config
 RUN cargo build --release --locked && strip target/release/mainstay
 
 FROM debian:bookworm-slim
-# curl serves the health check.
+# curl serves the health check, ca-certificates messages to nodes behind https.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends curl \
+    && apt-get install -y --no-install-recommends ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --home-dir /srv/mainstay --shell /usr/sbin/nologin mainstay \
     && install -d -o mainstay -g mainstay -m 0700 /srv/mainstay/data

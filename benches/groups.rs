@@ -112,6 +112,7 @@ fn draft(number: u64) -> Draft {
         data: number.to_string(),
         mark: None,
         push: None,
+        cursor: None,
     }
 }
 

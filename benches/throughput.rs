@@ -161,6 +161,7 @@ async fn ask_registry(hub: &Hub, processes: &[ProcessId], next: &AtomicU64, unti
             data: String::new(),
             mark: None,
             push: None,
+            cursor: None,
         };
         let awaited = hub.schedule_and_wait(pick(processes, next), draft, WAIT).await.unwrap();
         let outcome = awaited.outcome.expect("an outcome in time");

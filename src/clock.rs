@@ -1,5 +1,7 @@
 //! The one place that reads wall time, and the CPU time of threads.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::time::Instant;
@@ -16,7 +18,8 @@ pub struct Clock(Option<Anchor>);
 #[derive(Clone, Debug)]
 struct Anchor {
     at: Instant,
-    wall: Millis,
+    /// What the clock showed then; it wraps where the clock was set to before its first moment.
+    wall: Arc<AtomicU64>,
 }
 
 impl Clock {
@@ -27,7 +30,7 @@ impl Clock {
 
     /// A clock that shows `wall` now and from here on follows tokio's clock.
     pub fn anchored(wall: Millis) -> Self {
-        Self(Some(Anchor { at: Instant::now(), wall }))
+        Self(Some(Anchor { at: Instant::now(), wall: Arc::new(wall.into()) }))
     }
 
     /// The time now.
@@ -36,8 +39,15 @@ impl Clock {
         match &self.0 {
             // A clock set before 1970 reads as 1970: timestamps within a log never run backwards anyway.
             None => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, as_millis),
-            Some(anchor) => anchor.wall.saturating_add(as_millis(anchor.at.elapsed())),
+            Some(anchor) => anchor.wall.load(Ordering::Relaxed).wrapping_add(as_millis(anchor.at.elapsed())),
         }
+    }
+
+    /// An anchored clock and its clones show `wall` now, as if somebody had set them.
+    #[cfg(test)]
+    pub fn set(&self, wall: Millis) {
+        let Self(Some(anchor)) = self else { panic!("the system's clock is not to be set") };
+        anchor.wall.store(wall.wrapping_sub(as_millis(anchor.at.elapsed())), Ordering::Relaxed);
     }
 }
 

@@ -51,6 +51,11 @@ impl ProcessId {
         Self(random_id(now_ms).into())
     }
 
+    /// An id that is a function of `parts` alone: 43 characters of base64url.
+    pub fn derived(parts: &[&[u8]]) -> Self {
+        Self(derived_id(parts).into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -87,12 +92,7 @@ impl MessageId {
 
     /// An id that is a function of `parts` alone.
     pub fn derived(parts: &[&[u8]]) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        Self(URL_SAFE_NO_PAD.encode(hasher.finalize().as_bytes()).into())
+        Self(derived_id(parts).into())
     }
 
     /// The id as text.
@@ -103,6 +103,16 @@ impl MessageId {
 
 fn is_url_safe(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_'
+}
+
+/// The hash of `parts` and of where they end, as 43 characters of base64url.
+fn derived_id(parts: &[&[u8]]) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for part in parts {
+        hasher.update(&(part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    URL_SAFE_NO_PAD.encode(hasher.finalize().as_bytes())
 }
 
 /// 48 bits of time and 208 of chance, as 43 characters of base64url.

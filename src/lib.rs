@@ -4,6 +4,7 @@
 
 pub mod actors;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod cron;
@@ -13,7 +14,11 @@ pub mod http;
 pub mod ids;
 pub mod logging;
 pub mod metrics;
+pub mod monitor;
 pub mod node;
 pub mod process;
+pub mod push;
 pub mod store;
 pub mod supervise;
+pub mod tag;
+pub mod units;

@@ -11,7 +11,7 @@ mod watchdog;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::{Actor, Arbiter};
@@ -24,8 +24,10 @@ pub use definitions::check_sources;
 use signals::{Signal, Signals};
 
 use crate::actors::{
-    Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, TrialRoom, take_up_pending,
+    Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, Services, TrialRoom,
+    take_up_pending,
 };
+use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HttpConfig};
 use crate::device::lua::LuaFactory;
@@ -129,9 +131,15 @@ impl Node {
         definitions::define_all(&hub, config).await?;
 
         let readiness = Arc::new(Readiness::default());
+        let client = Client::new(client::Options::default());
+        let client = client.map_err(|error| NodeError::Internal(format!("outgoing HTTP: {error}")))?;
+        let delivery = Delivery::new(hub.clone(), config, &client);
+        let delivery = Arc::new(delivery.map_err(|error| NodeError::Setup(format!("route: {error}")))?);
+        let handles: Vec<_> = arbiters.iter().map(Arbiter::handle).collect();
+        Services::start(&delivery, config, &client, &handles);
         let group_monitor = GroupMonitor::new(hub.clone(), config.workers.group_monitor).start();
         let now_from_cache = config.workers.process_now_from_cache;
-        let face = Face::new(hub.clone(), group_monitor, readiness.clone(), &config.http, now_from_cache);
+        let face = Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache);
         let longest_stop = config.node.shutdown_grace + INTERRUPT_TIME + ANSWER_TIME;
         let http = HttpConfig { max_connections, ..config.http.clone() };
         let (server, address) = serve(Data::new(face), &http, cores, longest_stop)
@@ -215,6 +223,7 @@ fn environment(
         store,
         pool: pool.map_err(|error| NodeError::Internal(format!("compute threads: {error}")))?,
         trials: TrialRoom::default(),
+        services: OnceLock::new(),
         factory,
         clock: Clock::system(),
         options: WorkerOptions {

@@ -11,9 +11,9 @@ use std::path::Path;
 
 /// Which top-level modules stand on which floor.
 const FLOORS: [&[&str]; 6] = [
-    &["ids", "clock", "config", "logging", "metrics"],
-    &["process", "group", "supervise", "cron", "stats", "alert"],
-    &["store", "device", "host"],
+    &["ids", "clock", "tag", "units", "cron", "config", "logging", "metrics"],
+    &["process", "group", "supervise", "monitor", "push", "stats", "alert"],
+    &["store", "device", "client", "host"],
     &["actors"],
     &["http"],
     &["main", "cli", "node"],

@@ -1,4 +1,5 @@
-//! The HTTP face in process: the whole contract of `/processes`, `/groups`, `/livez` and `/readyz`, over a store in memory.
+//! The HTTP face in process: the whole contract of `/processes`, `/groups`, `/monitors`, `/dead-letters`,
+//! `/livez` and `/readyz`, over a store in memory.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets what it does not expect ends there")]
 
@@ -16,12 +17,18 @@ mod bounds;
 mod chain;
 #[path = "http/creating.rs"]
 mod creating;
+#[path = "http/cron.rs"]
+mod cron;
 #[path = "http/groups.rs"]
 mod groups;
 #[path = "http/ids.rs"]
 mod ids;
+#[path = "http/letters.rs"]
+mod letters;
 #[path = "http/listened.rs"]
 mod listened;
+#[path = "http/monitors.rs"]
+mod monitors;
 #[path = "http/pages.rs"]
 mod pages;
 #[path = "http/random.rs"]

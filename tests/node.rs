@@ -11,6 +11,7 @@ mod node {
     mod connections;
     mod crash;
     mod crash_load;
+    mod cron;
     mod damage;
     mod definitions;
     mod disk;
@@ -18,9 +19,12 @@ mod node {
     mod halting;
     mod isolation;
     mod log;
+    mod outside;
+    mod pushes;
     mod scale;
     mod service_manager;
     mod signals;
     mod start;
+    mod two_nodes;
     mod workers;
 }

@@ -1,12 +1,13 @@
 //! What every worker of the node shares.
 
 use std::collections::HashSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use super::services::Services;
 use super::trials::TrialRoom;
 use crate::clock::Clock;
 use crate::device::{ComputePool, DeviceFactory};
@@ -25,6 +26,8 @@ pub struct Environment {
     pub trials: TrialRoom,
     /// What makes devices.
     pub factory: Arc<dyn DeviceFactory>,
+    /// Who delivers messages and who knows the monitors, once they are started.
+    pub services: OnceLock<Services>,
     /// Wall time.
     pub clock: Clock,
     /// How workers behave.

@@ -11,7 +11,8 @@ use tracing::{debug, warn};
 
 use super::environment::Environment;
 use super::group_registry::GroupRegistry;
-use super::messages::{Awaited, CauseOfDeath, Ping, Reply, Resolve, Shutdown, Told};
+use super::messages::{Awaited, CauseOfDeath, Delivered, Ping, Reply, Resolve, Shutdown, Told};
+use super::monitor_registry::WatchCron;
 use crate::config::{AwaitInProgress, Config};
 use crate::group::{Chain, WaitGuard, WaitTable};
 use crate::ids::{GroupName, ProcessId, Slot};
@@ -199,9 +200,19 @@ impl Hub {
             return Err(RequestError::Overloaded { key: "max_processes", what });
         }
         let answer = self.ask(process, |reply| Request::Define { define: Box::new(define.clone()), reply }).await?;
+        if !define.definition.specification.cron.is_empty() {
+            self.watch_cron(process);
+        }
         match answer {
             Answer::Defined { created } => Ok(created),
             other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Has a monitor started for the cron entries of `process`, unless it has one.
+    pub(super) fn watch_cron(&self, process: &ProcessId) {
+        if let Some(services) = self.environment().services.get() {
+            services.monitors(process).do_send(WatchCron(process.clone()));
         }
     }
 
@@ -212,6 +223,23 @@ impl Hub {
             .ask(process, |reply| Request::Schedule { draft: Box::new(drafts.next()), reply, outcome: None })
             .await?;
         slot_of(answer)
+    }
+
+    /// Gives the message a slot, unless its mark or id says that it has had one. Returns the slot, if it is known, once it is
+    /// on disk.
+    pub async fn deliver(&self, process: &ProcessId, draft: Draft) -> Result<Option<Slot>, RequestError> {
+        let mut drafts = Drafts(draft);
+        let schedule = |reply| Request::Schedule { draft: Box::new(drafts.next()), reply, outcome: None };
+        match self.ask(process, schedule).await? {
+            Answer::Scheduled { slot } => Ok(Some(slot)),
+            Answer::Known => Ok(None),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Tells a process's worker, if it has one, that items of its outbox were delivered.
+    pub(super) fn tell_delivered(&self, delivered: Delivered) {
+        self.registry(&delivered.process).do_send(delivered);
     }
 
     /// Gives the message a slot and waits for its outcome, for `wait` at most.
@@ -331,6 +359,9 @@ impl Hub {
     /// when all are gone.
     pub async fn shutdown(&self) {
         let environment = self.environment();
+        if let Some(services) = environment.services.get() {
+            services.stop();
+        }
         environment.trials.interrupt.raise();
         let stopping = futures_util::future::join_all(self.inner.registries.iter().map(|each| each.send(Shutdown)));
         tokio::pin!(stopping);

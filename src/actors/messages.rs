@@ -96,6 +96,16 @@ pub struct TurnReturned {
     pub done: TurnDone,
 }
 
+/// To a registry and from it to a worker: items of the outbox of `process` were delivered, or given up.
+#[derive(Message, Clone, Debug)]
+#[rtype(result = "()")]
+pub struct Delivered {
+    /// The source.
+    pub process: ProcessId,
+    /// How many.
+    pub items: u64,
+}
+
 /// To a worker: others need your place. A busy one stays. Answered with whether it goes.
 #[derive(Message, Clone, Copy, Debug)]
 #[rtype(result = "bool")]

@@ -2,30 +2,46 @@
 
 mod base_worker;
 mod bases;
+mod delivery;
 mod depth;
 mod environment;
 mod group_monitor;
 mod group_registry;
 mod hub;
+mod keeping;
+mod letters;
 mod messages;
+mod monitor;
+mod monitor_registry;
+mod origins;
 mod process_worker;
+mod pusher;
 mod readiness;
 mod reads;
 mod recovery;
 mod registration;
+mod services;
 mod sharing;
+mod sources;
+mod ticker;
 mod trials;
 
 pub use base_worker::BaseWorker;
+pub use delivery::Delivery;
 pub use environment::{Environment, MemoryLedger};
 pub use group_monitor::{GroupMonitor, StartGroupMonitor, StopGroupMonitor};
 pub use group_registry::GroupRegistry;
 pub use hub::{Awaiting, Hub, HubOptions};
 pub use messages::{Awaited, Ended, Lookup, Queued, Reply, Shutdown, Told};
+pub use monitor::{EndMonitor, Monitor, MonitorEnded, Seen, Sight};
+pub use monitor_registry::{ListMonitors, MonitorRegistry, StartMonitor, StopMonitor, TakeUpMonitors};
 pub use process_worker::ProcessWorker;
+pub use pusher::{LookRound, Pusher};
 pub use readiness::{Check, Readiness};
 pub use recovery::take_up_pending;
 pub use registration::{FindOrRegister, Registration, Resolution};
+pub use services::Services;
+pub use sources::{Item, Pulled, Source};
 pub use trials::TrialRoom;
 
 #[cfg(test)]

@@ -18,8 +18,9 @@ use tracing::{debug, error, info, warn};
 use super::depth::Depth;
 use super::environment::Environment;
 use super::messages::{
-    Claimed, Committed, Ended, Evict, Farewell, Handle, Reply, Resolve, Shutdown, Squeeze, TurnReturned,
+    Claimed, Committed, Delivered, Ended, Evict, Farewell, Handle, Reply, Resolve, Shutdown, Squeeze, TurnReturned,
 };
+use super::pusher::Push;
 use super::registration::Registration;
 use crate::clock::Millis;
 use crate::device::{Interrupt, Lane, Runner};
@@ -164,6 +165,15 @@ impl Handler<TurnReturned> for ProcessWorker {
     }
 }
 
+impl Handler<Delivered> for ProcessWorker {
+    type Result = ();
+
+    fn handle(&mut self, Delivered { items, .. }: Delivered, ctx: &mut Self::Context) {
+        self.core.pushed(items);
+        self.carry_out(ctx);
+    }
+}
+
 impl Handler<Evict> for ProcessWorker {
     type Result = bool;
 
@@ -203,6 +213,7 @@ impl ProcessWorker {
             snapshots: Vec::new(),
             is_retired: false,
             outbox: 0,
+            cron_cursor: None,
         };
         let Some(head) = &found.claim.head else { return Ok(found) };
         let store = &self.environment.store;
@@ -215,6 +226,7 @@ impl ProcessWorker {
         found.definition = Some(definition);
         found.snapshots = store.snapshots(&self.process).map_err(text)?;
         found.outbox = store.outbox_len(&self.process).map_err(text)?;
+        found.cron_cursor = store.cron_cursor(&self.process).map_err(text)?;
         if let Some(slot) = head.computed {
             found.in_force =
                 store.computed(&self.process, slot).map_err(text)?.map_or(Slot::ZERO, |last| last.definition);
@@ -255,7 +267,11 @@ impl ProcessWorker {
             }
             Effect::WriteSnapshot(taken) => self.write_snapshot(taken, ctx),
             // The outbox keeps what is to be delivered.
-            Effect::Push { .. } => {}
+            Effect::Push { through } => {
+                if let Some(services) = self.environment.services.get() {
+                    services.pusher(&self.process).do_send(Push { source: self.process.clone(), through });
+                }
+            }
             Effect::RetryAfter(wait) => {
                 ctx.run_later(wait, |worker, ctx| {
                     worker.core.retry();

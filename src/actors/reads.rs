@@ -7,7 +7,7 @@ use crate::process::{Computed, Entry, Page, PageQuery, RequestError};
 use crate::store::{ReadError, Store};
 
 impl Hub {
-    async fn read<T: Send + 'static>(
+    pub(super) async fn read<T: Send + 'static>(
         &self,
         read: impl FnOnce(&Store) -> Result<T, ReadError> + Send + 'static,
     ) -> Result<T, RequestError> {
@@ -41,6 +41,14 @@ impl Hub {
         self.settle(process).await?;
         let id = process.clone();
         self.read(move |store| store.outcomes(&id, &query)).await
+    }
+
+    /// A page of the stored outcomes of those slots whose messages came by cron. As complete as [`Hub::results_page`].
+    pub async fn cron_page(&self, process: &ProcessId, query: PageQuery) -> Result<Page<Computed>, RequestError> {
+        self.must_exist(process).await?;
+        self.settle(process).await?;
+        let id = process.clone();
+        self.read(move |store| store.cron_outcomes(&id, &query)).await
     }
 
     /// The stored outcome of a slot, if it is there.

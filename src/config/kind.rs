@@ -131,6 +131,17 @@ pub(super) fn between<T: Whole>(range: RangeInclusive<T>) -> Kind<'static, T> {
     })
 }
 
+/// So many a second, from 1 up: `"100/s"`, or the number alone.
+pub(super) fn per_second() -> Kind<'static, u32> {
+    Kind::new("so many a second from 1 up, such as \"100/s\"", |value| {
+        let number = match value {
+            DeValue::String(text) => text.strip_suffix("/s").and_then(|number| number.trim_end().parse::<u32>().ok()),
+            _ => whole_number(value).and_then(|number| u32::try_from(number).ok()),
+        };
+        number.filter(|number| *number > 0).ok_or_else(Mismatch::default)
+    })
+}
+
 /// A whole number from 1 up.
 pub(super) fn positive<T: Whole>() -> Kind<'static, T> {
     between(T::ONE..=T::MAX)

@@ -93,6 +93,26 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// What a child sets itself so that its limits are at most these: whatever of `defaults` is more.
+    pub fn at_most(&self, defaults: &Limits) -> LimitOverrides {
+        fn lower<T: Ord + Copy>(own: T, default: T) -> Option<T> {
+            (own < default).then_some(own)
+        }
+        LimitOverrides {
+            compute_time: lower(self.compute_time, defaults.compute_time),
+            gas: lower(self.gas, defaults.gas),
+            memory: lower(self.memory, defaults.memory),
+            state_size: lower(self.state_size, defaults.state_size),
+            output_size: lower(self.output_size, defaults.output_size),
+            messages_per_outcome: lower(self.messages_per_outcome, defaults.messages_per_outcome),
+            message_size: lower(self.message_size, defaults.message_size),
+            queue: lower(self.queue, defaults.queue),
+            outbox: lower(self.outbox, defaults.outbox),
+        }
+    }
+}
+
 /// The limits that one process sets itself; what it leaves out is the node's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -159,6 +179,8 @@ pub struct NodeLimits {
     pub process: Limits,
     /// The most processes that the node hosts.
     pub max_processes: u64,
+    /// So many processes a second may be created by other processes.
+    pub spawn_rate: u32,
     /// How long the ids of messages from clients are kept, so that a repeated one is known.
     pub id_retention: Duration,
 }
@@ -168,6 +190,7 @@ impl NodeLimits {
         Self {
             process: LimitOverrides::read(table).over(&Limits::default()),
             max_processes: table.or("max_processes", 1_000_000, kind::positive()),
+            spawn_rate: table.or("spawn_rate", 100, kind::per_second()),
             id_retention: table.or("id_retention", Duration::from_secs(7 * 24 * 60 * 60), kind::interval()),
         }
     }

@@ -10,6 +10,7 @@ use super::node::{LogConfig, NodeConfig, StoreConfig};
 use super::origin::Origin;
 use super::problem::{ConfigError, Place, Problem};
 use super::process::{ProcessConfig, ReadSource};
+use super::push::{MonitorConfig, PushConfig, RouteConfig};
 use super::reader::{self, Table};
 use super::units;
 use super::workers::WorkersConfig;
@@ -23,6 +24,7 @@ pub const SHIPPED: &str = include_str!("../../config/mainstay.toml");
 /// The source files that [`SHIPPED`] names.
 const SHIPPED_SOURCES: &[(&str, &[u8])] = &[
     ("./config/processes/counter.lua", include_bytes!("../../config/processes/counter.lua")),
+    ("./config/processes/heartbeat.lua", include_bytes!("../../config/processes/heartbeat.lua")),
     ("./config/processes/ledger.lua", include_bytes!("../../config/processes/ledger.lua")),
 ];
 
@@ -49,6 +51,12 @@ pub struct Config {
     pub limits: NodeLimits,
     /// What the store keeps.
     pub store: StoreConfig,
+    /// How results are pulled.
+    pub monitor: MonitorConfig,
+    /// How what outcomes send is delivered.
+    pub push: PushConfig,
+    /// Where messages for other nodes' processes go; the first that fits counts.
+    pub routes: Vec<RouteConfig>,
     /// The processes that the node hosts from its start on.
     pub processes: Vec<ProcessConfig>,
 }
@@ -63,6 +71,9 @@ impl Config {
             workers: root.section("workers", WorkersConfig::read),
             limits: root.section("limits", NodeLimits::read),
             store: root.section("store", StoreConfig::read),
+            monitor: root.section("monitor", MonitorConfig::read),
+            push: root.section("push", PushConfig::read),
+            routes: RouteConfig::read_all(root),
             processes: ProcessConfig::read_all(root, origin, sources),
         }
     }

@@ -6,6 +6,7 @@
 //! A new section is a struct with such a function, a line in [`Config`], and its keys in `config/mainstay.toml`. A test
 //! compares the keys that are read with those that the file shows.
 
+mod cron;
 mod http;
 mod kind;
 pub mod limits;
@@ -14,13 +15,14 @@ mod node;
 mod origin;
 mod problem;
 mod process;
+mod push;
 mod reader;
-pub mod units;
 mod workers;
 
 #[cfg(test)]
 mod tests;
 
+pub use crate::units;
 pub use http::{HttpConfig, NamedToken, Token};
 pub use limits::NodeLimits;
 pub use load::{Config, DEFAULT_PATH, SHIPPED, load, parse};
@@ -28,4 +30,5 @@ pub use node::{LogConfig, LogFormat, NodeConfig, StoreConfig};
 pub use origin::Origin;
 pub use problem::{ConfigError, Place, Problem};
 pub use process::{DeviceKind, ErrorStrategy, ProcessConfig, Source};
+pub use push::{MonitorConfig, PushConfig, RouteConfig};
 pub use workers::{AwaitInProgress, WorkersConfig};

@@ -8,11 +8,14 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::cron;
 use super::kind::{self, Kind, Mismatch};
 use super::limits::LimitOverrides;
 use super::origin::Origin;
 use super::reader::Table;
+use crate::cron::Entry;
 use crate::ids::ProcessId;
+use crate::tag::Tag;
 
 /// The kinds of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,11 +104,14 @@ pub struct ProcessConfig {
     /// Its code.
     pub source: Source,
     /// Names and texts, in the order of the file.
-    pub tags: Vec<(String, String)>,
+    pub tags: Vec<Tag>,
     /// The limits it sets itself.
     pub limits: LimitOverrides,
     /// What a failed slot does, where it says so.
     pub error_strategy: Option<ErrorStrategy>,
+    /// What the clock sends it, those entries included that its tags spell, as [`of_process`](crate::cron::of_process)
+    /// makes it.
+    pub cron: Vec<Entry>,
 }
 
 /// Reads a source file.
@@ -122,7 +128,8 @@ impl ProcessConfig {
             let tags = read_tags(table);
             let limits = table.section("limits", LimitOverrides::read);
             let error_strategy = table.optional("error_strategy", ErrorStrategy::kind());
-            Some(Self { id: id?, device: device?, source: source?, tags, limits, error_strategy })
+            let cron = cron::read_all(table, &tags);
+            Some(Self { id: id?, device: device?, source: source?, tags, limits, error_strategy, cron })
         };
         root.tables("process", read).into_iter().flatten().collect()
     }
@@ -146,14 +153,14 @@ fn source_file<'k>(origin: &'k Origin, sources: &'k ReadSource<'k>) -> Kind<'k, 
 }
 
 /// `tags`, which is a table of texts, or a list of tables with `name` and `value` where a name comes twice.
-fn read_tags(table: &mut Table<'_, '_>) -> Vec<(String, String)> {
+pub(super) fn read_tags(table: &mut Table<'_, '_>) -> Vec<Tag> {
     if !table.is_list("tags") {
-        return table.map("tags", kind::text());
+        return table.map("tags", kind::text()).into_iter().map(|(name, value)| Tag { name, value }).collect();
     }
     let read = |table: &mut Table<'_, '_>| {
         let name = table.required("name", kind::text_where("a text that is not empty", |text| !text.is_empty()));
         let value = table.required("value", kind::text());
-        Some((name?, value?))
+        Some(Tag { name: name?, value: value? })
     };
     table.tables("tags", read).into_iter().flatten().collect()
 }

@@ -238,6 +238,11 @@ impl<'r, 'd> Table<'r, 'd> {
         results
     }
 
+    /// Where the table stands, such as `process[1].limits`.
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     /// Whether `key` stands there.
     pub(super) fn has(&mut self, key: &'static str) -> bool {
         self.ask(key).is_some()

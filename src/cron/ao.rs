@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::entry::{Entry, Missed, Schedule, check};
 use super::error::{CronError, shown};
 use super::interval::Interval;
-use crate::process::Tag;
+use crate::tag::Tag;
 
 /// The tag that begins an entry.
 const INTERVAL: &str = "Cron-Interval";
@@ -46,6 +46,15 @@ pub fn from_tags(tags: &[Tag]) -> Result<Vec<Entry>, CronError> {
         }
     }
     check(&entries)?;
+    Ok(entries)
+}
+
+/// All entries of a process: `entries`, and those that its `tags` spell. At most 100, none twice, in the order of their
+/// hashes, so that equal lists are equal in whichever order they were written.
+pub fn of_process(mut entries: Vec<Entry>, tags: &[Tag]) -> Result<Vec<Entry>, CronError> {
+    entries.extend(from_tags(tags)?);
+    check(&entries)?;
+    entries.sort_by_cached_key(Entry::content_hash);
     Ok(entries)
 }
 

@@ -16,7 +16,7 @@ use super::wall;
 use super::zone::Zone;
 use crate::clock::Millis;
 use crate::ids::{MessageId, ProcessId};
-use crate::process::Tag;
+use crate::tag::Tag;
 
 /// When an entry is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ pub enum Missed {
 }
 
 impl Missed {
+    /// Every one of them.
+    pub const ALL: &'static [Self] = &[Self::Latest, Self::All, Self::None];
+
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -66,12 +66,15 @@ pub enum CronError {
         found: String,
     },
     /// Not the name of a time zone.
-    #[error("`timezone`: {found:?} is not known, expected an IANA name such as Europe/Berlin{hint}")]
+    #[error(
+        "`timezone`: {found:?} is not known, expected an IANA name such as Europe/Berlin{}",
+        nearest.as_ref().map_or_else(String::new, |name| format!("; perhaps {name}"))
+    )]
     Timezone {
         /// What was found.
         found: String,
-        /// The nearest known name as a half-sentence, or nothing.
-        hint: String,
+        /// The nearest known name.
+        nearest: Option<String>,
     },
     /// A tag without a name.
     #[error("`tags`: the tag with the value {value:?} has no name")]

@@ -9,7 +9,7 @@ use super::expression::Expression;
 use super::interval::{Interval, LAST};
 use super::zone::Zone;
 use crate::clock::Millis;
-use crate::process::Tag;
+use crate::tag::Tag;
 
 /// An entry in texts that nobody has checked yet: exactly one of `every`, `cron` and `at` belongs there.
 ///
@@ -43,7 +43,7 @@ pub struct EntryForm {
 
 /// A point in time as it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "`at` is Unix milliseconds as a number, or a text such as 2030-01-01T09:00:00Z")]
 pub enum AtForm {
     /// Unix milliseconds.
     Millis(Millis),
@@ -52,7 +52,8 @@ pub enum AtForm {
 }
 
 impl AtForm {
-    fn read(&self) -> Result<Millis, CronError> {
+    /// The point in time, in Unix milliseconds.
+    pub fn read(&self) -> Result<Millis, CronError> {
         let (found, millis) = match self {
             Self::Millis(millis) => (millis.to_string(), Some(*millis)),
             Self::Text(text) => {

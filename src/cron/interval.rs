@@ -8,7 +8,7 @@ use jiff::tz::Offset;
 use jiff::{Span, Timestamp};
 
 use crate::clock::Millis;
-use crate::config::units;
+use crate::units;
 
 /// The time between two ticks: a fixed one, or calendar months in UTC.
 ///

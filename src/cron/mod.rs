@@ -21,7 +21,7 @@ mod zone;
 #[cfg(test)]
 mod tests;
 
-pub use ao::from_tags;
+pub use ao::{from_tags, of_process};
 pub use cursor::Cursor;
 pub use entry::{Entry, EntryHash, Missed, Schedule, check, tick_id};
 pub use error::CronError;

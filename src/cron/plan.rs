@@ -117,6 +117,13 @@ impl Plan {
         due
     }
 
+    /// The cursor with which the plan takes over from another one that stood at `cursor`: entries that both have keep
+    /// their places, new ones begin at the origin, those that are gone are left out. No tick is passed over.
+    pub fn adopt(&self, cursor: &Cursor) -> Cursor {
+        let marks = self.entries.iter().map(|(hash, entry)| (*hash, self.mark(cursor, *hash, entry)));
+        Cursor { marks: marks.collect() }
+    }
+
     fn mark(&self, cursor: &Cursor, hash: EntryHash, entry: &Entry) -> Mark {
         cursor.marks.get(&hash).copied().unwrap_or_else(|| Mark::new(self.origin, entry.start(self.origin)))
     }

@@ -51,7 +51,7 @@ impl Zone {
                 let name = rules.iana_name().unwrap_or(name).to_owned();
                 Ok(Self { name, rules })
             }
-            _ => Err(CronError::Timezone { found: shown(name), hint: hint(&database, name) }),
+            _ => Err(CronError::Timezone { found: shown(name), nearest: nearest(&database, name) }),
         }
     }
 
@@ -79,15 +79,15 @@ impl Zone {
     }
 }
 
-fn hint(database: &TimeZoneDatabase, name: &str) -> String {
+fn nearest(database: &TimeZoneDatabase, name: &str) -> Option<String> {
     if name.len() > LONGEST_NAME {
-        return String::new();
+        return None;
     }
     let name = name.to_lowercase();
     let alike = |known: &str| strsim::jaro_winkler(&name, &known.to_lowercase());
     let known: Vec<_> = database.available().map(|known| (alike(known.as_str()), known.to_string())).collect();
     let nearest = known.into_iter().max_by(|(a, _), (b, _)| a.total_cmp(b));
-    nearest.filter(|(alike, _)| *alike >= ALIKE).map_or_else(String::new, |(_, known)| format!("; perhaps {known}"))
+    nearest.filter(|(alike, _)| *alike >= ALIKE).map(|(_, known)| known)
 }
 
 impl PartialEq for Zone {

@@ -1,22 +1,72 @@
 //! A device that does what it is told: for tests of whatever stands on devices.
 //!
-//! Its state is the list of the `Data` of every message that it took, its output the number of them. What a call does
-//! besides is planned by process and slot. Calls can be held at a gate, and each is written down.
+//! Its state is the list of the `Data` of every message that it took, its output the number of them. A message whose `Data` is
+//! a [`Wish`] has it send something. What a call does besides is planned by process and slot. Calls can be held at a gate, and
+//! each is written down.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{Call, Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode, StateView};
 use crate::config::limits::LimitKey;
 use crate::group::Grouper;
 use crate::ids::{ProcessId, Slot};
-use crate::process::{Cause, Definition, DeviceKind, Entry, Json, Outcome};
+use crate::process::{Assignment, Cause, Definition, DeviceKind, Entry, Json, Outcome, SentMessage, Spawn};
 
 /// A source whose outputs are never the same twice: the device is not deterministic.
 pub const DICE: &str = "dice";
 /// A source that does not load.
 pub const BROKEN: &str = "broken";
+/// A source that answers whatever a process sends it.
+pub const ECHO: &str = "echo";
+/// A source that spawns another one of its kind for each message.
+pub const SPAWNER: &str = "spawner";
+
+/// What a message asks a device to send: its `Data` as JSON.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Wish {
+    /// Messages.
+    pub messages: Vec<SentMessage>,
+    /// Processes.
+    pub spawns: Vec<Spawn>,
+    /// Known messages for other logs.
+    pub assignments: Vec<Assignment>,
+}
+
+impl Wish {
+    /// As the `Data` of a message.
+    pub fn data(&self) -> String {
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What a device with this source sends for a message.
+    fn of(source: &str, entry: &Entry) -> Self {
+        let message = &entry.message;
+        let spawn = || Spawn {
+            device: "lua".to_owned(),
+            source: Some(source.to_owned()),
+            module: None,
+            tags: Vec::new(),
+            data: "another".to_owned(),
+            anchor: String::new(),
+        };
+        let answer = || SentMessage {
+            target: message.from.clone(),
+            tags: Vec::new(),
+            data: "echo".to_owned(),
+            anchor: String::new(),
+        };
+        match source {
+            SPAWNER => Self { spawns: vec![spawn()], ..Self::default() },
+            ECHO if message.from != "local" => Self { messages: vec![answer()], ..Self::default() },
+            _ => serde_json::from_str(&message.data).unwrap_or_default(),
+        }
+    }
+}
 
 /// How often a held call that obeys looks whether it is interrupted.
 const LOOK: Duration = Duration::from_millis(1);
@@ -231,7 +281,7 @@ impl DeviceFactory for Fakes {
             fakes: self.clone(),
             process: process.clone(),
             interrupt,
-            is_deterministic: source != DICE.as_bytes(),
+            source: String::from_utf8_lossy(source).into_owned(),
             taken: Vec::new(),
             last: Slot::ZERO,
             is_poisoned: false,
@@ -259,7 +309,7 @@ struct Fake {
     fakes: Fakes,
     process: ProcessId,
     interrupt: Interrupt,
-    is_deterministic: bool,
+    source: String,
     taken: Vec<String>,
     last: Slot,
     is_poisoned: bool,
@@ -275,7 +325,7 @@ impl Fake {
         match act {
             Act::Take => {}
             Act::TakeAfter(time) => self.fakes.linger(time),
-            Act::Look => return Ok(self.answer(self.taken.len() + 1)),
+            Act::Look => return Ok(self.answer(self.taken.len() + 1, entry)),
             Act::Fail(text) => return Ok(Call::Done(Cause::Error, Outcome::failed(text, 1))),
             Act::Exceed(key) => {
                 let text = format!("limit {key}: it is told to exceed it");
@@ -292,12 +342,12 @@ impl Fake {
     fn take(&mut self, entry: &Entry) -> Call {
         self.taken.push(entry.message.data.clone());
         self.last = entry.slot;
-        self.answer(self.taken.len())
+        self.answer(self.taken.len(), entry)
     }
 
-    /// The answer of a state that holds so many messages.
-    fn answer(&self, taken: usize) -> Call {
-        let number = if self.is_deterministic {
+    /// The answer to a message by a state that holds so many.
+    fn answer(&self, taken: usize, entry: &Entry) -> Call {
+        let number = if self.is_deterministic() {
             taken as u64
         } else {
             let mut script = self.fakes.script();
@@ -305,7 +355,12 @@ impl Fake {
             script.throws
         };
         let output = Json::from(&serde_json::Value::from(number));
-        Call::Done(Cause::Success, Outcome { output, gas_used: 1, ..Outcome::empty() })
+        let Wish { messages, spawns, assignments } = Wish::of(&self.source, entry);
+        Call::Done(Cause::Success, Outcome { output, gas_used: 1, messages, spawns, assignments, error: None })
+    }
+
+    fn is_deterministic(&self) -> bool {
+        self.source != DICE
     }
 }
 
@@ -352,7 +407,7 @@ impl Device for Fake {
     }
 
     fn info(&self) -> DeviceInfo {
-        self.fakes.script().info(self.is_deterministic)
+        self.fakes.script().info(self.is_deterministic())
     }
 
     fn memory(&self) -> u64 {

@@ -25,6 +25,9 @@ impl Chain {
     /// The most groups that a request can come through.
     pub const MAX: usize = 64;
 
+    /// The header in which a request says through which groups it came.
+    pub const HEADER: &str = "Mainstay-Chain";
+
     /// Takes `header` as a chain. Blanks around names are allowed; an empty text is the empty chain.
     pub fn parse(header: &str) -> Result<Self, ChainError> {
         if header.trim().is_empty() {

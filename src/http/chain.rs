@@ -8,9 +8,6 @@ use actix_web::{FromRequest, HttpRequest};
 use super::error::ApiError;
 use crate::group::Chain;
 
-/// The header in which a request says through which groups it came, outermost first.
-pub const HEADER: &str = "Mainstay-Chain";
-
 /// The groups that a request came through, and that wait for it.
 #[derive(Clone, Debug, Default)]
 pub struct Came(pub Chain);
@@ -27,12 +24,13 @@ impl FromRequest for Came {
 /// A header that comes several times is one list, as HTTP has it; a line without names adds nothing to it.
 fn read(request: &HttpRequest) -> Result<Came, ApiError> {
     let mut lines = Vec::new();
-    for value in request.headers().get_all(HEADER) {
-        let line = value.to_str().map_err(|_| ApiError::bad_request(format!("the header {HEADER} is not ASCII")))?;
+    for value in request.headers().get_all(Chain::HEADER) {
+        let line =
+            value.to_str().map_err(|_| ApiError::bad_request(format!("the header {} is not ASCII", Chain::HEADER)))?;
         if !line.trim().is_empty() {
             lines.push(line);
         }
     }
     let chain = Chain::parse(&lines.join(","));
-    chain.map(Came).map_err(|error| ApiError::bad_request(format!("the header {HEADER}: {error}")))
+    chain.map(Came).map_err(|error| ApiError::bad_request(format!("the header {}: {error}", Chain::HEADER)))
 }

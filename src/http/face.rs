@@ -10,10 +10,10 @@ use futures_util::StreamExt as _;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::error::ApiError;
-use crate::actors::{GroupMonitor, Hub, Readiness};
-use crate::config::units::format_duration;
+use crate::actors::{Delivery, GroupMonitor, Hub, Readiness};
 use crate::config::{HttpConfig, NamedToken};
 use crate::process::RequestError;
+use crate::units::format_duration;
 
 /// What every route shares.
 pub struct Face {
@@ -21,6 +21,8 @@ pub struct Face {
     pub hub: Hub,
     /// Who reports on groups.
     pub group_monitor: Addr<GroupMonitor>,
+    /// Who delivers what outcomes send.
+    pub delivery: Arc<Delivery>,
     /// Whether the node is ready.
     pub readiness: Arc<Readiness>,
     /// Who may ask; empty: anyone.
@@ -45,6 +47,7 @@ impl Face {
     pub fn new(
         hub: Hub,
         group_monitor: Addr<GroupMonitor>,
+        delivery: Arc<Delivery>,
         readiness: Arc<Readiness>,
         config: &HttpConfig,
         now_from_cache: bool,
@@ -52,6 +55,7 @@ impl Face {
         Self {
             hub,
             group_monitor,
+            delivery,
             readiness,
             tokens: config.tokens.clone(),
             hosts: config.hosts.clone(),

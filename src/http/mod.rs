@@ -6,6 +6,7 @@ mod face;
 mod groups;
 mod guard;
 mod health;
+mod monitors;
 mod processes;
 mod query;
 mod server;

@@ -16,7 +16,7 @@ use super::query::Query;
 use super::wire::{ComputedOut, MessageIn, Object, PageOut, ProcessIn, ProcessOut, ScheduledOut, read_json};
 use crate::ids::{BlobHash, ProcessId};
 use crate::process::worker::Define;
-use crate::process::{Computed, DeviceKind, ProcessOrigin, RequestError, Specification};
+use crate::process::{Computed, DeviceKind, Page, ProcessOrigin, RequestError, Specification};
 
 type Answer = Result<HttpResponse, ApiError>;
 
@@ -30,6 +30,7 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/compute").route(get().to(compute)))
         .service(at("/{id}/now").route(get().to(now)))
         .service(at("/{id}/results").route(get().to(results)))
+        .service(at("/{id}/cron").route(get().to(cron)))
         .service(at("/{id}/state").route(get().to(state)))
         .service(at("/{id}/dry-run").route(post().to(dry_run)))
         .service(at("/{id}/snapshot").route(post().to(snapshot)))
@@ -64,7 +65,7 @@ async fn create(face: Data<Face>, caller: Caller, body: Payload) -> Answer {
 }
 
 /// What the client wants the process to be, if it may.
-async fn define(face: &Face, wanted: ProcessIn, caller: &Caller) -> Result<Define, ApiError> {
+async fn define(face: &Face, mut wanted: ProcessIn, caller: &Caller) -> Result<Define, ApiError> {
     if DeviceKind::OPERATOR_ONLY.contains(&wanted.device.as_str()) {
         return Err(RequestError::DeviceNotAllowed(wanted.device).into());
     }
@@ -75,6 +76,7 @@ async fn define(face: &Face, wanted: ProcessIn, caller: &Caller) -> Result<Defin
     if wanted.module.is_some() {
         return Err(ApiError::bad_request(format!("device {device} takes `source`, not `module`")));
     }
+    let cron = wanted.cron_entries()?;
     let Some(source) = wanted.source else {
         return Err(ApiError::bad_request(format!("device {device} needs its code as `source`")));
     };
@@ -91,6 +93,7 @@ async fn define(face: &Face, wanted: ProcessIn, caller: &Caller) -> Result<Defin
         tags: wanted.tags.unwrap_or_default().0,
         limits: wanted.limits.map(|Object(limits)| limits).unwrap_or_default().read()?,
         error_strategy: None,
+        cron,
     };
     let definition = face.hub.environment().resolve(&specification);
     Ok(Define { origin: ProcessOrigin::Api, definition, source, from: caller.0.clone() })
@@ -152,8 +155,19 @@ async fn results(face: Data<Face>, id: Path<String>, request: HttpRequest) -> An
     let process = process(&id)?;
     let Some(query) = query(&request)?.page()? else { return empty_page(&face, &process).await };
     let page = face.bounded(face.hub.results_page(&process, query)).await?;
+    Ok(outcomes(&page))
+}
+
+async fn cron(face: Data<Face>, id: Path<String>, request: HttpRequest) -> Answer {
+    let process = process(&id)?;
+    let Some(query) = query(&request)?.page()? else { return empty_page(&face, &process).await };
+    let page = face.bounded(face.hub.cron_page(&process, query)).await?;
+    Ok(outcomes(&page))
+}
+
+fn outcomes(page: &Page<Computed>) -> HttpResponse {
     let rows = page.items.iter().map(|computed| (computed.slot.to_string(), computed.shown()));
-    Ok(HttpResponse::Ok().json(PageOut::new(rows, page.more)))
+    HttpResponse::Ok().json(PageOut::new(rows, page.more))
 }
 
 async fn empty_page(face: &Face, process: &ProcessId) -> Answer {

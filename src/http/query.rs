@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::error::ApiError;
-use crate::config::units::parse_duration;
-use crate::ids::{GroupName, ProcessId, Slot};
+use crate::ids::{GroupName, MessageId, ProcessId, Slot};
 use crate::process::{Order, PageQuery};
+use crate::units::parse_duration;
 
 /// Rows of a page where no limit is given.
 const LIMIT: usize = 25;
@@ -55,6 +55,11 @@ impl Query {
         let read =
             |text: &String| parse_duration(text).map_err(|error| ApiError::bad_request(format!("wait: {error}")));
         self.wait.as_ref().map(read).transpose()
+    }
+
+    /// `from`, as the id of a message.
+    pub fn after_message(&self) -> Result<Option<MessageId>, ApiError> {
+        Ok(self.from.as_deref().map(MessageId::parse).transpose()?)
     }
 
     /// `group`.

@@ -8,7 +8,7 @@ use crate::config::{Config, ConfigError, Problem, ProcessConfig};
 use crate::device::DeviceFactory;
 use crate::ids::BlobHash;
 use crate::process::worker::Define;
-use crate::process::{ProcessOrigin, RequestError, Specification, Tag};
+use crate::process::{ProcessOrigin, RequestError, Specification};
 
 /// Who is named as sender of definitions that come from the configuration.
 const FROM: &str = "config";
@@ -49,9 +49,10 @@ pub(super) async fn define(hub: &Hub, process: &ProcessConfig) -> Result<bool, R
     let specification = Specification {
         device: process.device,
         source: BlobHash::of(&source),
-        tags: process.tags.iter().map(|(name, value)| Tag::new(name, value)).collect(),
+        tags: process.tags.clone(),
         limits: process.limits.clone(),
         error_strategy: process.error_strategy,
+        cron: process.cron.clone(),
     };
     let definition = hub.environment().resolve(&specification);
     let define = Define { origin: ProcessOrigin::Config, definition, source, from: FROM.to_owned() };

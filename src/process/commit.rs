@@ -125,6 +125,9 @@ pub enum Record {
     Mark(MarkSource, MarkPosition),
     /// No position of this source is remembered any more.
     DropMark(MarkSource),
+    /// How far the ticks of the process's cron entries were handled, as the text of a [`Cursor`](crate::cron::Cursor);
+    /// `None`: its definition has no entries.
+    CronCursor(Option<String>),
     /// This item of the outbox is delivered or given up. Harmless if it is not there.
     Sent(OutboxKey),
     /// An item of the outbox that no stored outcome stands for.
@@ -159,7 +162,8 @@ impl Record {
             | Self::ForgetId(..)
             | Self::IdsPassed(_)
             | Self::Mark(..)
-            | Self::DropMark(_) => false,
+            | Self::DropMark(_)
+            | Self::CronCursor(_) => false,
         }
     }
 }

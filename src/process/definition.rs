@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::message::Tag;
 use crate::config::limits::{LimitOverrides, Limits};
 pub use crate::config::{DeviceKind, ErrorStrategy};
+use crate::cron;
 use crate::ids::BlobHash;
+use crate::tag::Tag;
 
 /// What whoever defined the process said of it. Two requests are the same when these are equal.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -20,6 +21,9 @@ pub struct Specification {
     pub limits: LimitOverrides,
     /// What a failed slot does, where it says so.
     pub error_strategy: Option<ErrorStrategy>,
+    /// What the clock sends it, as [`cron::of_process`] makes it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub cron: Vec<cron::Entry>,
 }
 
 /// What a definition slot holds: the specification and what the node's defaults and engine made of it.
@@ -64,6 +68,8 @@ pub enum ProcessOrigin {
     Config,
     /// `POST /processes`.
     Api,
+    /// An outcome of another process.
+    Spawned,
 }
 
 impl ProcessOrigin {
@@ -72,6 +78,7 @@ impl ProcessOrigin {
         match self {
             Self::Config => "config",
             Self::Api => "api",
+            Self::Spawned => "spawned",
         }
     }
 }

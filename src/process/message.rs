@@ -1,32 +1,13 @@
 //! What is scheduled into a slot.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use super::mark::{Mark, PushChain};
 use crate::clock::Millis;
 use crate::ids::{MessageId, ProcessId, Slot};
-
-/// A name and a text, as AO spells it: `{"name": …, "value": …}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Tag {
-    /// The tag's name; not empty.
-    pub name: String,
-    /// The tag's text.
-    pub value: String,
-}
-
-impl Tag {
-    /// A tag of these two texts.
-    pub fn new(name: impl Into<String>, value: impl Into<String>) -> Self {
-        Self { name: name.into(), value: value.into() }
-    }
-}
-
-/// The bytes of `tags`, as limits count them.
-pub fn tags_size(tags: &[Tag]) -> u64 {
-    tags.iter().map(|tag| (tag.name.len() + tag.value.len()) as u64).sum()
-}
+use crate::tag::{Tag, tags_size};
 
 /// A message, with AO's field names. In JSON `Tags` is a list, and a text that was not given is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,7 +122,7 @@ impl Entry {
         Scheduled { message: &self.message, slot: self.slot }
     }
 
-    /// The draft that it was made of.
+    /// The draft that it was made of, but for the step of the cursor.
     pub fn into_draft(self) -> Draft {
         let Message { id, from, owner, anchor, tags, data, .. } = self.message;
         Draft {
@@ -155,6 +136,7 @@ impl Entry {
             data,
             mark: self.mark,
             push: self.push,
+            cursor: None,
         }
     }
 
@@ -187,6 +169,18 @@ pub struct Draft {
     pub mark: Option<Mark>,
     /// See [`Entry::push`].
     pub push: Option<PushChain>,
+    /// How the message, being a tick, moves the cursor of the process's cron entries. It is scheduled only where that
+    /// begins at the present cursor, and the cursor is stored with it.
+    pub cursor: Option<CursorStep>,
+}
+
+/// A step of the cursor of a process's cron entries, in the texts of [`Cursor`](crate::cron::Cursor).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CursorStep {
+    /// The cursor by which the tick was found to be due.
+    pub from: Arc<str>,
+    /// The cursor that knows the tick as handled, and none that is not scheduled.
+    pub to: Arc<str>,
 }
 
 impl Draft {

@@ -12,13 +12,14 @@ mod page;
 pub mod waiters;
 pub mod worker;
 
+pub use crate::tag::{Tag, tags_size};
 pub use commit::{
     Claim, Commit, CommitResult, Durability, Halt, Head, KnownId, ProcessRecord, Record, SnapshotRef, Writer,
 };
 pub use definition::{Defaults, Definition, DeviceKind, ErrorStrategy, ProcessOrigin, Specification};
 pub use error::RequestError;
 pub use mark::{Mark, MarkPosition, MarkSource, MarkSourceError, PushChain};
-pub use message::{Draft, Entry, EntryKind, Message, Origin, Scheduled, Tag, tags_size};
+pub use message::{CursorStep, Draft, Entry, EntryKind, Message, Origin, Scheduled};
 pub use monitor::{MonitorOrigin, MonitorRecord, MonitorSource};
 pub use outbox::{DeadLetter, OutboxItem, OutboxKey, Sent, SentKind};
 pub use outcome::{Assignment, Cause, Computed, Json, Outcome, SentMessage, Spawn, Stored};

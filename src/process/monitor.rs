@@ -37,6 +37,9 @@ pub struct MonitorRecord {
     pub rate: Duration,
     /// The last result that was taken over; `None`: none.
     pub cursor: Option<String>,
+    /// The result after which it was asked to begin; `None`: the first.
+    #[serde(default)]
+    pub asked_from: Option<String>,
     /// Where the results are.
     pub source: MonitorSource,
     /// The number that the next result of an outside process gets in the outbox.
@@ -45,4 +48,7 @@ pub struct MonitorRecord {
     pub started: Millis,
     /// Why there is one.
     pub origin: MonitorOrigin,
+    /// Whether somebody stopped it, so that it is not to run although the process has cron entries.
+    #[serde(default)]
+    pub stopped: bool,
 }

@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::message::{Tag, tags_size};
 use crate::config::limits::LimitKey;
 use crate::ids::Slot;
+use crate::tag::{Tag, tags_size};
 
 /// A JSON value kept as its text: it is made once, and from then on only copied.
 #[derive(Clone, Debug, Serialize, Deserialize)]

@@ -1,4 +1,4 @@
-//! Reads of what lies beside the logs: marks, outboxes, dead letters, monitors, cron slots.
+//! Reads of what lies beside the logs: marks, outboxes, dead letters, monitors, cron cursors and slots.
 
 use serde::de::DeserializeOwned;
 
@@ -89,6 +89,19 @@ impl Reader<'_> {
     /// At most `limit` monitors in order of process, from just after `after`.
     pub(super) fn monitors(self, after: Option<&ProcessId>, limit: usize) -> Result<Vec<MonitorRecord>, ReadError> {
         self.collect(Space::Monitors, keys::processes_after(after), limit, "a monitor", decoded)
+    }
+
+    /// How far the ticks of the cron entries of `process` were handled.
+    pub(super) fn cron_cursor(self, process: &ProcessId) -> Result<Option<String>, ReadError> {
+        self.record(Space::CronCursors, &keys::process(process), || format!("the cron cursor of process {process}"))
+    }
+
+    /// At most `limit` processes that have cron entries, in order of id, from just after `after`.
+    pub(super) fn cron_processes(self, after: Option<&ProcessId>, limit: usize) -> Result<Vec<ProcessId>, ReadError> {
+        self.collect(Space::CronCursors, keys::processes_after(after), limit, "a cron cursor", |key, _| {
+            let text = std::str::from_utf8(key).map_err(|error| error.to_string())?;
+            ProcessId::parse(text).map_err(|error| error.to_string())
+        })
     }
 
     /// A part of the outcomes of cron slots. Those without an outcome are passed over.

@@ -44,6 +44,8 @@ pub enum Space {
     Monitors = 16,
     /// The slots of messages that cron entries sent, by process.
     CronSlots = 17,
+    /// How far the ticks of cron entries were handled, by process.
+    CronCursors = 18,
 }
 
 /// One change.

@@ -121,7 +121,11 @@ fn follow(at: &mut Position, created: &mut bool, process: &ProcessId, record: &R
             check(halt.slot == Slot::after(at.computed), "a process halts before its next slot")?;
             check(scheduled(halt.slot), "a process halts before a slot with a message")?;
         }
-        Record::Halted(None) | Record::DropSnapshot(_) | Record::Mark(..) | Record::DropMark(_) => {
+        Record::Halted(None)
+        | Record::DropSnapshot(_)
+        | Record::Mark(..)
+        | Record::DropMark(_)
+        | Record::CronCursor(_) => {
             check(*created, "there is no such process")?;
         }
         Record::ForgetId(_, _, slot) | Record::IdsPassed(slot) => {

@@ -81,6 +81,10 @@ fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Resul
         Record::DropMark(source) => {
             ops.push(Op::Delete { space: Space::Marks, key: keys::mark(process, source) });
         }
+        Record::CronCursor(Some(cursor)) => put(Space::CronCursors, keys::process(process), encode(cursor)?),
+        Record::CronCursor(None) => {
+            ops.push(Op::Delete { space: Space::CronCursors, key: keys::process(process) });
+        }
         Record::Sent(item) => {
             ops.push(Op::Delete { space: Space::Outbox, key: keys::outbox_item(process, *item) });
         }

@@ -332,6 +332,16 @@ impl Store {
         self.reader().monitors(after, limit)
     }
 
+    /// How far the ticks of the cron entries of `process` were handled, as the text of a [`Cursor`](crate::cron::Cursor).
+    pub fn cron_cursor(&self, process: &ProcessId) -> Result<Option<String>, ReadError> {
+        self.reader().cron_cursor(process)
+    }
+
+    /// At most `limit` processes whose newest definition has cron entries, in order of id, from just after `after`.
+    pub fn cron_processes(&self, after: Option<&ProcessId>, limit: usize) -> Result<Vec<ProcessId>, ReadError> {
+        self.reader().cron_processes(after, limit)
+    }
+
     /// A part of the outcomes of those slots whose messages came by cron.
     pub fn cron_outcomes(&self, process: &ProcessId, query: &PageQuery) -> Result<Page<Computed>, ReadError> {
         self.reader().cron_outcomes(process, query)

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use actix::Actor;
@@ -13,7 +13,10 @@ use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::Data;
 use bytes::Bytes;
-use mainstay::actors::{Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, TrialRoom};
+use mainstay::actors::{
+    Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, Services, TrialRoom,
+};
+use mainstay::client::{self, Client};
 use mainstay::clock::Clock;
 use mainstay::config::{Config, Origin, parse};
 use mainstay::device::fake::Fakes;
@@ -30,6 +33,9 @@ use tempfile::TempDir;
 
 /// What is awaited from other threads comes within this time, by a wide margin.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often something is looked at that tells nobody when it changes.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// The counter that is shipped.
 pub const COUNTER: &str = include_str!("../../config/processes/counter.lua");
@@ -118,6 +124,7 @@ fn environment(config: &Config, store: Store, factory: Arc<dyn DeviceFactory>) -
         store,
         pool: ComputePool::start(pool).unwrap(),
         trials: TrialRoom::default(),
+        services: OnceLock::new(),
         factory,
         clock: Clock::system(),
         options: WorkerOptions {
@@ -146,10 +153,14 @@ impl Node {
         let environment = Arc::new(environment(&config, store, factory));
         let registry = GroupRegistry::new(environment.clone()).start();
         let hub = Hub::new(vec![registry], environment, HubOptions::new(&config));
+        let client = Client::new(client::Options::default()).unwrap();
+        let delivery = Arc::new(Delivery::new(hub.clone(), &config, &client).unwrap());
+        Services::start(&delivery, &config, &client, &[]);
         let group_monitor = GroupMonitor::new(hub.clone(), config.workers.group_monitor).start();
         let readiness = Arc::new(Readiness::default());
         let now_from_cache = config.workers.process_now_from_cache;
-        let face = Data::new(Face::new(hub.clone(), group_monitor, readiness.clone(), &config.http, now_from_cache));
+        let face =
+            Data::new(Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache));
         let service = Rc::new(init_service(app(face.clone())).await);
         let call = move |request: TestRequest| -> Calling {
             let service = service.clone();
@@ -256,4 +267,35 @@ impl Node {
         let fakes = self.fakes.clone();
         assert!(tokio::task::spawn_blocking(move || fakes.wait_until_held(calls, PATIENCE)).await.unwrap());
     }
+}
+
+/// Looks at something until it is there. `what` says what was waited for.
+pub async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let looking = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, looking).await.unwrap_or_else(|_| panic!("waited in vain: {what}"))
+}
+
+/// The rows of a page, and whether there are more.
+#[track_caller]
+pub fn rows(page: &Value) -> (Vec<Value>, bool) {
+    assert_eq!(keys(page), ["edges", "pageInfo"]);
+    assert_eq!(keys(&page["pageInfo"]), ["hasNextPage"]);
+    let edges = page["edges"].as_array().unwrap().clone();
+    assert!(edges.iter().all(|edge| keys(edge) == ["cursor", "node"]), "{page}");
+    (edges, page["pageInfo"]["hasNextPage"].as_bool().unwrap())
+}
+
+/// The names in an object, sorted.
+#[track_caller]
+pub fn keys(object: &Value) -> Vec<&str> {
+    let mut keys: Vec<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    keys
 }

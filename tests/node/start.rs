@@ -140,9 +140,10 @@ async fn without_a_file_the_embedded_configuration_runs() {
     let api = program.ready().await;
     let processes = api.processes().await;
     let ids: Vec<_> = processes.iter().filter_map(|process| process["id"].as_str()).collect();
-    assert_eq!(ids, ["counter", "ledger"]);
+    assert_eq!(ids, ["counter", "heartbeat", "ledger"]);
     let messages = [
         ("counter", json!({ "Action": "Increment" })),
+        ("heartbeat", json!({ "Action": "Report" })),
         ("ledger", json!({ "Action": "Deposit", "Account": "alice", "Amount": "5" })),
     ];
     for (id, tags) in messages {

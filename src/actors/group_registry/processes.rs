@@ -9,7 +9,7 @@ use tracing::{debug, info};
 use super::places::WAITING_MAX;
 use super::{GroupRegistry, Leader, Member};
 use crate::actors::depth::Depth;
-use crate::actors::messages::{Farewell, Handle, Reply, Resolve};
+use crate::actors::messages::{Delivered, Farewell, Handle, Reply, Resolve};
 use crate::actors::process_worker::{Parent, ProcessWorker};
 use crate::actors::registration::Registration;
 use crate::ids::{GroupName, ProcessId};
@@ -56,6 +56,18 @@ impl Handler<Resolve> for GroupRegistry {
         }
         self.waiting.push_back(resolve);
         self.evict(ctx);
+    }
+}
+
+impl Handler<Delivered> for GroupRegistry {
+    type Result = ();
+
+    fn handle(&mut self, delivered: Delivered, _: &mut Self::Context) {
+        let group = GroupName::of_process(&delivered.process);
+        // Without a worker there is nobody to wait for room.
+        if let Some(Leader::Process(worker)) = self.members.peek(&group).map(|member| &member.leader) {
+            worker.do_send(delivered);
+        }
     }
 }
 

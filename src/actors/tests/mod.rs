@@ -2,14 +2,21 @@
 
 mod base_ends;
 mod bases;
+mod cron;
 mod deaths;
 mod group_monitor;
+mod letters;
 mod life;
+mod monitors;
 mod outages;
+mod outside;
 mod places;
+mod posting;
+mod pushing;
 mod recursion;
 mod rig;
 mod rivals;
 mod sharing;
 mod soak;
+mod spawning;
 mod waiting;

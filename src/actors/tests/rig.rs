@@ -4,20 +4,23 @@
 //! from them. [`still`] holds it; time passes in [`pass`] only.
 
 use std::future::Future;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Handler, Message, System};
+use actix::{Actor, ActorContext as _, Addr, Handler, Message, System};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use crate::actors::base_worker::BaseWorker;
 use crate::actors::group_registry::Leader;
 use crate::actors::trials::PERMITS;
-use crate::actors::{Environment, GroupRegistry, Hub, HubOptions, MemoryLedger, ProcessWorker, TrialRoom};
+use crate::actors::{
+    Delivery, Environment, GroupRegistry, Hub, HubOptions, MemoryLedger, ProcessWorker, Services, TrialRoom,
+};
+use crate::client::{self, Client};
 use crate::clock::Clock;
-use crate::config::AwaitInProgress;
 use crate::config::limits::{LimitOverrides, Limits};
+use crate::config::{AwaitInProgress, Config};
 use crate::device::fake::Fakes;
 use crate::device::{ComputePool, PoolOptions};
 use crate::group::GroupStatus;
@@ -48,7 +51,10 @@ pub(super) struct Settings {
     pub(super) total_memory: u64,
     pub(super) pool: PoolOptions,
     pub(super) error_strategy: ErrorStrategy,
+    pub(super) limits: Limits,
     pub(super) hub: HubOptions,
+    /// Only `[monitor]`, `[push]`, `[[route]]` and `spawn_rate` count.
+    pub(super) config: Config,
 }
 
 impl Default for Settings {
@@ -66,6 +72,7 @@ impl Default for Settings {
             total_memory: 1 << 30,
             pool: PoolOptions { threads: 2, threads_max: 16, turn: Duration::from_millis(10) },
             error_strategy: ErrorStrategy::Ignore,
+            limits: Limits::default(),
             hub: HubOptions {
                 resolve_attempts: ATTEMPTS,
                 max_processes: 1_000,
@@ -75,6 +82,7 @@ impl Default for Settings {
                 allow_infinite: false,
                 worker_timeout: WORKER_TIMEOUT,
             },
+            config: Config::default(),
         }
     }
 }
@@ -108,6 +116,26 @@ impl Handler<Kill> for GroupRegistry {
             Some(Leader::Base(worker)) => worker.do_send(Die),
             Some(Leader::Execution) | None => {}
         }
+    }
+}
+
+/// Ends the registry and its workers where they stand.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Crash;
+
+impl Handler<Crash> for GroupRegistry {
+    type Result = ();
+
+    fn handle(&mut self, _: Crash, ctx: &mut Self::Context) {
+        for (_, member) in self.members.oldest_first() {
+            match &member.leader {
+                Leader::Process(worker) => worker.do_send(Die),
+                Leader::Base(worker) => worker.do_send(Die),
+                Leader::Execution => {}
+            }
+        }
+        ctx.stop();
     }
 }
 
@@ -189,14 +217,27 @@ impl Rig {
         let engine = Arc::new(Faulty::new(Arc::new(Memory::default()), faults.clone()));
         let data_dir = folder.path().to_owned();
         let store = Store::open(StoreOptions { data_dir, disk_reserve: 0, engine }).unwrap();
+        Self::over(settings, store, fakes, faults, folder)
+    }
+
+    /// The node ends in the middle of whatever it does, and another one starts over the same store.
+    pub(super) async fn restart(self, settings: Settings) -> Self {
+        self.crash_pushers().await;
+        still(self.registry.send(Crash)).await.unwrap();
+        let Self { store, fakes, faults, folder, .. } = self;
+        Self::over(settings, store, fakes, faults, folder)
+    }
+
+    fn over(settings: Settings, store: Store, fakes: Fakes, faults: Faults, folder: TempDir) -> Self {
         let environment = Arc::new(Environment {
             store: store.clone(),
             pool: ComputePool::start(settings.pool).unwrap(),
             trials: TrialRoom::default(),
+            services: OnceLock::new(),
             factory: Arc::new(fakes.clone()),
             clock: Clock::anchored(1_800_000_000_000),
             options: settings.options,
-            defaults: Defaults { limits: Limits::default(), error_strategy: settings.error_strategy },
+            defaults: Defaults { limits: settings.limits, error_strategy: settings.error_strategy },
             configured: arc_swap::ArcSwap::default(),
             memory: MemoryLedger::new(settings.total_memory),
             workers_max: settings.workers_max,
@@ -204,6 +245,9 @@ impl Rig {
         });
         let registry = GroupRegistry::new(environment.clone()).start();
         let hub = Hub::new(vec![registry.clone()], environment, settings.hub);
+        let client = Client::new(client::Options::default()).unwrap();
+        let delivery = Arc::new(Delivery::new(hub.clone(), &settings.config, &client).unwrap());
+        Services::start(&delivery, &settings.config, &client, &[]);
         Self { hub, store, fakes, faults, folder, registry }
     }
 
@@ -231,6 +275,7 @@ impl Rig {
             tags: Vec::new(),
             limits: LimitOverrides::default(),
             error_strategy: None,
+            cron: Vec::new(),
         };
         let definition = self.hub.environment().resolve(&specification);
         Define { origin: ProcessOrigin::Api, definition, source, from: "local".to_owned() }
@@ -447,6 +492,7 @@ pub(super) fn draft(data: &str) -> Draft {
         data: data.to_owned(),
         mark: None,
         push: None,
+        cursor: None,
     }
 }
 

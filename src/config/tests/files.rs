@@ -26,7 +26,7 @@ fn a_file_that_is_there_is_preferred_to_the_embedded_one() {
     let file = folder.path().join("mainstay.toml");
     let shipped = load_or_shipped(&file).unwrap();
     assert_eq!(shipped, load_or_shipped(&folder.path().join("absent/mainstay.toml")).unwrap());
-    assert_eq!(shipped.processes.len(), 2);
+    assert_eq!(shipped.processes.len(), 3);
     fs::write(&file, "[log]\nfilter = 'debug'").unwrap();
     assert_eq!(load_or_shipped(&file).unwrap().log.filter, "debug");
     assert_eq!(load_or_shipped(&file.join("mainstay.toml")).unwrap(), shipped);

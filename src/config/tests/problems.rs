@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::super::*;
 use super::lines_of;
+use crate::tag::Tag;
 
 /// Documents, each with the lines that it gives.
 fn assert_all(table: &[(&str, &[&str])]) {
@@ -34,7 +35,7 @@ fn unknown_keys_name_the_known_and_the_nearest() {
         (
             "wurkers = 1",
             &["n.toml:1:1: wurkers: found an unknown key, expected one of node, log, http, workers, limits, store, \
-               process; did you mean workers?"],
+               monitor, push, route, process; did you mean workers?"],
         ),
         (
             "[store]\nDisk-Reserve = 1",
@@ -88,6 +89,23 @@ fn bad_values_say_what_was_found_and_expected() {
                 "n.toml:3:10: log.filter: found \"http=loud\" (error parsing level filter: expected one of \"off\", \
                  \"error\", \"warn\", \"info\", \"debug\", \"trace\", or a number 0-5), expected a filter such as \
                  \"info,store=debug\"",
+            ],
+        ),
+        (
+            "[workers]\nawait_inprogress = true\n[limits]\nspawn_rate = '100/min'",
+            &[
+                "n.toml:2:20: workers.await_inprogress: found true, expected \"all\", \"named\" or false",
+                "n.toml:4:14: limits.spawn_rate: found \"100/min\", expected so many a second from 1 up, such as \"100/s\"",
+            ],
+        ),
+        (
+            "[[route]]\ntarget = 'a b'\nurl = 'ftp://x'\n[[route]]\ntarget = '*'\nurl = 'http://u:p@x/?a'",
+            &[
+                "n.toml:2:10: route[0].target: found \"a b\", expected a pattern of characters of A-Z, a-z, 0-9, _ and -, \
+                 with * for any of them and ? for one",
+                "n.toml:3:7: route[0].url: found \"ftp://x\", expected an address such as \"https://node.example:8734\"",
+                "n.toml:6:7: route[1].url: found \"http://u:p@x/?a\", expected an address such as \
+                 \"https://node.example:8734\"",
             ],
         ),
         (
@@ -351,6 +369,11 @@ fn what_is_read_is_what_stands_there() {
         error_strategy = "throw"
         [limits]
         gas = 2e6
+        [push]
+        attempts = 3
+        [[route]]
+        target = "b-*"
+        url = "https://b.example:1"
         [[process]]
         id = "p"
         device = "lua"
@@ -366,7 +389,6 @@ fn what_is_read_is_what_stands_there() {
     "#;
     let config =
         parse(text, &Origin::File("/etc/n.toml".into()), &|path| Ok(path.display().to_string().into())).unwrap();
-    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let defaults = Config::default();
     let process = |id: &str, path: &str, tags: Vec<_>| ProcessConfig {
         id: crate::ids::ProcessId::parse(id).unwrap(),
@@ -375,6 +397,7 @@ fn what_is_read_is_what_stands_there() {
         tags,
         limits: limits::LimitOverrides::default(),
         error_strategy: None,
+        cron: Vec::new(),
     };
     let expected = Config {
         origin: Origin::File("/etc/n.toml".into()),
@@ -384,13 +407,16 @@ fn what_is_read_is_what_stands_there() {
         workers: WorkersConfig { error_strategy: ErrorStrategy::Throw, ..defaults.workers },
         limits: NodeLimits { process: limits::Limits { gas: 2_000_000, ..defaults.limits.process }, ..defaults.limits },
         store: defaults.store,
+        monitor: defaults.monitor,
+        push: PushConfig { attempts: 3, ..defaults.push },
+        routes: vec![RouteConfig { target: "b-*".to_owned(), url: "https://b.example:1".to_owned() }],
         processes: vec![
             ProcessConfig {
                 limits: limits::LimitOverrides { memory: Some(1 << 20), ..Default::default() },
                 error_strategy: Some(ErrorStrategy::Ignore),
-                ..process("p", "/etc/p.lua", vec![pair("Z", "1"), pair("A", "2")])
+                ..process("p", "/etc/p.lua", vec![Tag::new("Z", "1"), Tag::new("A", "2")])
             },
-            process("q", "/etc/q.lua", vec![pair("T", "1"), pair("T", "2")]),
+            process("q", "/etc/q.lua", vec![Tag::new("T", "1"), Tag::new("T", "2")]),
         ],
     };
     assert_eq!(config, expected);

@@ -55,10 +55,30 @@ const KEYS: &[&str] = &[
     "tags",
     "value",
     "error_strategy",
+    "cron",
+    "every",
+    "timezone",
+    "at",
+    "missed",
 ];
 
-const TEXTS: &[&str] =
-    &["", "info", "lua", "all", "throw", "5m", "0s", "64MiB", "0.0.0.0:1", "[::1]:1", "a", "../a", "\n"];
+const TEXTS: &[&str] = &[
+    "",
+    "* * * * *",
+    "2030-01-01T00:00:00Z",
+    "info",
+    "lua",
+    "all",
+    "throw",
+    "5m",
+    "0s",
+    "64MiB",
+    "0.0.0.0:1",
+    "[::1]:1",
+    "a",
+    "../a",
+    "\n",
+];
 
 fn key() -> impl Strategy<Value = String> {
     prop_oneof![9 => prop::sample::select(KEYS).prop_map(str::to_owned), 1 => any::<String>()]

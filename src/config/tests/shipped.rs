@@ -23,7 +23,7 @@ fn parse_shipped(text: &str) -> Result<Config, ConfigError> {
 fn the_shipped_file_holds_the_defaults() {
     let shipped = parse_shipped(SHIPPED).unwrap();
     let ids: Vec<_> = shipped.processes.iter().map(|process| process.id.as_str()).collect();
-    assert_eq!(ids, ["counter", "ledger"]);
+    assert_eq!(ids, ["counter", "ledger", "heartbeat"]);
     assert!(shipped.processes.iter().all(|process| !process.source.text.is_empty()));
     assert_eq!(Config { processes: Vec::new(), ..shipped }, Config::default());
 }
@@ -51,7 +51,8 @@ fn the_shipped_file_has_every_known_key() {
     let mut there = BTreeSet::new();
     keys_of(&text.parse().unwrap(), "", &mut there);
     // The shipped file names the limits of a process once, in [limits], and the names of tags are free.
-    let is_listed = |key: &&String| !key.starts_with("process.limits.") && !key.starts_with("process.tags.");
+    let free = ["process.limits.", "process.tags.", "process.cron.tags."];
+    let is_listed = |key: &&String| !free.iter().any(|path| key.starts_with(path));
     let known: Vec<_> = known.iter().filter(is_listed).collect();
     let there: Vec<_> = there.iter().filter(is_listed).collect();
     assert_eq!(known, there);
@@ -94,8 +95,9 @@ fn names(text: &str) -> Vec<(usize, &str)> {
     let mut start = 0;
     for line in text.split_inclusive('\n') {
         if line.starts_with('[') {
-            let name = line.trim_matches(['[', ']', '\n']);
-            names.extend(line.find(name).map(|at| (start + at, name)));
+            let path = line.trim_matches(['[', ']', '\n']);
+            let name = path.rsplit('.').next().unwrap();
+            names.extend(line.rfind(name).map(|at| (start + at, name)));
         } else if !line.starts_with('#') {
             let before_equals = line.match_indices(" = ").map(|(at, _)| &line[..at]);
             let keys = before_equals.map(|before| {

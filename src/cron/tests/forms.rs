@@ -1,9 +1,9 @@
 //! Entries as JSON, as AO's tags, and by hash.
 
 use super::{at, cron, every};
-use crate::cron::{CronError, Cursor, Entry, EntryHash, Missed, Schedule, check, from_tags, tick_id};
+use crate::cron::{CronError, Cursor, Entry, EntryHash, Missed, Schedule, check, from_tags, of_process, tick_id};
 use crate::ids::ProcessId;
-use crate::process::Tag;
+use crate::tag::Tag;
 
 #[test]
 fn json_survives_and_is_stable() {
@@ -151,6 +151,18 @@ fn a_list_has_at_most_100_entries_and_no_equal_ones() {
     assert_eq!(check(&list(101)), Err(CronError::TooMany { found: 101, most: 100 }));
     let twice = [every("60s"), every("1h"), every("1m")];
     assert_eq!(check(&twice), Err(CronError::Duplicate { hash: every("1m").content_hash() }));
+}
+
+#[test]
+fn the_entries_of_a_process_are_those_of_its_list_and_its_tags_in_one_order() {
+    let spelt = tags(&[("Name", "x"), ("Cron-Interval", "1-hour")]);
+    let found = of_process(vec![every("10s"), every("20s")], &spelt).unwrap();
+    assert_eq!(of_process(vec![every("1h"), every("20s"), every("10s")], &[]).as_ref(), Ok(&found));
+    assert!(found.len() == 3 && found.is_sorted_by_key(Entry::content_hash));
+    let twice = Err(CronError::Duplicate { hash: every("1h").content_hash() });
+    assert_eq!(of_process(vec![every("60m")], &spelt), twice);
+    let many: Vec<_> = (0..100).map(|n| every(&format!("{}s", n + 1))).collect();
+    assert_eq!(of_process(many, &spelt), Err(CronError::TooMany { found: 101, most: 100 }));
 }
 
 #[test]

@@ -84,6 +84,24 @@ fn an_entry_that_stays_keeps_its_place_and_origin_in_another_definition() {
 }
 
 #[test]
+fn a_plan_that_takes_over_passes_over_no_tick() {
+    // Three ticks of the hour are missed, and nothing of the cursor before is in the future or far behind.
+    let (latest, all, new) = (every("1h"), with(Missed::All, every("2h")), every("3h"));
+    let old = plan(vec![latest.clone(), all.clone(), every("5h")]);
+    let cursor = old.due(&Cursor::default(), ORIGIN, 0).next_cursor;
+    let defined = ORIGIN + 210 * 60_000;
+    let taken_over = Plan::new(vec![latest, all, new], defined).unwrap();
+    let adopted = taken_over.adopt(&cursor);
+    let next: BTreeSet<_> = taken_over.entries(&adopted).map(|(_, _, next)| next.unwrap() - ORIGIN).collect();
+    assert_eq!(next, [60, 120, 210 + 180].map(|minutes| minutes * 60_000).into());
+    assert_eq!(adopted.to_string().matches(';').count(), 3, "the one that is gone is left out");
+    assert_ne!(taken_over.due(&cursor, defined, 0).next_cursor, adopted, "to look is to pass over what was missed");
+    // A place that was left in the future is kept with the other.
+    let parked = old.due(&old.due(&Cursor::default(), ORIGIN + 100 * 3_600_000, 99).next_cursor, ORIGIN, 0).next_cursor;
+    assert_eq!(old.adopt(&parked), parked);
+}
+
+#[test]
 fn the_list_of_entries_tells_when_each_is_due_next() {
     let once = Entry::try_from(EntryForm { at: Some(crate::cron::AtForm::Millis(ORIGIN + 5)), ..EntryForm::default() });
     let plan = plan(vec![every("1h"), once.unwrap()]);

@@ -63,6 +63,7 @@ pub(super) fn definition(source: &str, error_strategy: ErrorStrategy) -> Definit
         tags: Vec::new(),
         limits: LimitOverrides::default(),
         error_strategy: None,
+        cron: Vec::new(),
     };
     let limits = Limits { gas: 20_000, ..Limits::default() };
     Definition { specification, engine: "any".to_owned(), limits, error_strategy }

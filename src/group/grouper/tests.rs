@@ -26,6 +26,7 @@ fn draft(tags: &[(&str, &str)]) -> Draft {
         data: "data".to_owned(),
         mark: None,
         push: None,
+        cursor: None,
     }
 }
 
@@ -216,7 +217,7 @@ fn any_draft() -> impl Strategy<Value = Draft> {
     (id, any::<bool>(), origin, [text(), text(), text(), text()], tags).prop_map(
         |(id, is_new, origin, [from, owner, anchor, data], tags)| {
             let tags = tags.into_iter().map(|(name, value)| Tag::new(name, value)).collect();
-            Draft { id, is_new, origin, from, owner, anchor, tags, data, mark: None, push: None }
+            Draft { id, is_new, origin, from, owner, anchor, tags, data, mark: None, push: None, cursor: None }
         },
     )
 }

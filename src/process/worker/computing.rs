@@ -105,7 +105,7 @@ impl<R: Waiting> Core<R> {
         let is_held = must_settle || is_full || (self.is_storing && !self.options.async_cache);
         if (is_behind || is_asked) && !is_held {
             self.start_turn(goal);
-        } else if !self.options.process_workers && self.is_idle() {
+        } else if !self.options.process_workers && self.is_idle() && !self.is_paused() {
             // Whoever waits for any slot would only be handed on to a worker that ends as soon.
             self.waiters.forget(R::is_gone);
             if self.waiters.is_empty() {

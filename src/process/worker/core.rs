@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use super::cron::Cursors;
 use super::ids::IdWindow;
 use super::marks::MarksInFlight;
 use super::outbox::Outbox;
@@ -12,7 +13,9 @@ use super::types::{
 use crate::clock::Millis;
 use crate::ids::{Epoch, MessageId, ProcessId, Slot};
 use crate::process::waiters::Waiters;
-use crate::process::{Claim, Computed, Definition, Entry, Halt, Origin, ProcessRecord, RequestError, SnapshotRef};
+use crate::process::{
+    Claim, Computed, CursorStep, Definition, Entry, Halt, Origin, ProcessRecord, RequestError, SnapshotRef,
+};
 use crate::supervise::Backoff;
 
 /// Somebody who may have stopped waiting.
@@ -38,6 +41,8 @@ pub struct Found {
     pub is_retired: bool,
     /// How many items its outbox has. Counted after the claim was answered, so that whatever was delivered before is out.
     pub outbox: u64,
+    /// The stored cursor of its cron entries.
+    pub cron_cursor: Option<String>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -51,10 +56,13 @@ pub(super) enum Phase {
 /// A commit that the store has not answered yet. Answers come in the order of the commits.
 #[derive(Debug)]
 pub(super) enum InFlight<R> {
-    /// `forgets` is the first slot whose id is forgotten with it.
+    /// `forgets` is the first slot whose id is forgotten with it, `step` how it moves the cursor of cron entries, `cursor`
+    /// what that is with it.
     Entry {
         entry: Box<Entry>,
         forgets: Option<Slot>,
+        step: Option<CursorStep>,
+        cursor: Option<Arc<str>>,
         replies: Vec<(R, Answer)>,
         outcomes: Vec<R>,
     },
@@ -110,6 +118,7 @@ pub struct Core<R> {
     /// Ids of messages that are on their way to the store.
     pub(super) unsettled_ids: HashMap<(Origin, MessageId), Slot>,
     pub(super) marks: MarksInFlight,
+    pub(super) cursors: Cursors,
     pub(super) in_flight: VecDeque<InFlight<R>>,
     /// Why the store refused a message, while others that were handed in behind it are on their way.
     pub(super) refused: Option<String>,
@@ -175,6 +184,7 @@ impl<R: Waiting> Core<R> {
             ids: IdWindow::new(options.id_retention),
             unsettled_ids: HashMap::new(),
             marks: MarksInFlight::default(),
+            cursors: Cursors::default(),
             in_flight: VecDeque::new(),
             refused: None,
             computed: None,
@@ -230,14 +240,15 @@ impl<R: Waiting> Core<R> {
         matches!(self.phase, Phase::Stopping { .. } | Phase::Gone)
     }
 
-    /// Whether nothing is being done and nobody waits for anything that could still happen by itself.
+    /// Whether nothing is being done, and nothing will be but for what comes from outside: a request, or room in the outbox,
+    /// for which whoever takes what waits there may need this worker's place.
     pub fn is_idle(&self) -> bool {
         self.phase == Phase::Running
             && !self.is_away
             && !self.is_storing
             && !self.is_retrying
             && self.in_flight.is_empty()
-            && (self.is_halted() || self.computed == self.scheduled)
+            && (self.is_halted() || self.is_paused() || self.computed == self.scheduled)
     }
 
     /// How many messages wait to be computed, and how many askers for something.
@@ -278,6 +289,7 @@ impl<R: Waiting> Core<R> {
             self.record = Some(head.record);
             self.snapshots = found.snapshots.into();
             self.outbox_found(found.outbox);
+            self.cursors = Cursors::found(found.cron_cursor);
             if let Some(through) = self.applied.filter(|_| found.outbox > 0) {
                 self.effects.push(Effect::Push { through });
             }

@@ -2,7 +2,7 @@
 
 use super::core::{Core, InFlight, Phase, Waiting};
 use super::types::{Answer, Effect, Note, Remains, Request, StopReason, TurnPlan};
-use crate::process::RequestError;
+use crate::process::{Draft, RequestError};
 
 impl<R: Waiting> Core<R> {
     /// Begins to stop: what runs is interrupted (not for an idle one), what is worth it is stored.
@@ -76,11 +76,11 @@ impl<R: Waiting> Core<R> {
             _ => RequestError::Unknown("the process has moved to another worker".to_owned()),
         };
         match flight {
-            InFlight::Entry { entry, mut replies, mut outcomes, .. } => {
+            InFlight::Entry { entry, step, mut replies, mut outcomes, .. } => {
                 let is_message = entry.kind == crate::process::EntryKind::Message;
                 let can_move = *reason == StopReason::Fenced && is_message && replies.len() == 1;
                 if can_move && let Some((reply, _)) = replies.pop() {
-                    let draft = Box::new(entry.into_draft());
+                    let draft = Box::new(Draft { cursor: step, ..entry.into_draft() });
                     return requests.push(Request::Schedule { draft, reply, outcome: outcomes.pop() });
                 }
                 for (reply, _) in replies {

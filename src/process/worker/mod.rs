@@ -2,6 +2,7 @@
 
 mod computing;
 mod core;
+mod cron;
 mod ending;
 mod ids;
 mod marks;

@@ -6,10 +6,11 @@ use super::core::{Core, InFlight, Waiting, queued};
 use super::marks::Known;
 use super::types::{Answer, Define, Effect, History, Note, Request, StopReason};
 use crate::clock::Millis;
+use crate::config::limits::Limits;
 use crate::ids::{BlobHash, MessageId, Slot};
 use crate::process::{
-    Commit, CommitResult, Definition, Draft, Durability, Entry, EntryKind, Halt, Message, Origin, ProcessOrigin,
-    ProcessRecord, Record, RequestError, Tag, Writer,
+    Commit, CommitResult, CursorStep, Definition, Draft, Durability, Entry, EntryKind, Halt, Message, Origin,
+    ProcessOrigin, ProcessRecord, Record, RequestError, Tag, Writer,
 };
 
 impl<R: Waiting> Core<R> {
@@ -26,25 +27,29 @@ impl<R: Waiting> Core<R> {
         };
         let held = self.record.as_ref().map_or(origin, |record| record.origin);
         let id = &self.process;
-        let refusal = match origin {
-            _ if held != origin => Some(match held {
+        let is_config = origin == ProcessOrigin::Config;
+        let refusal = match () {
+            _ if is_config != (held == ProcessOrigin::Config) => Some(match held {
                 ProcessOrigin::Config => format!("process {id} is defined by the configuration"),
                 ProcessOrigin::Api => {
                     format!("process {id} was created over HTTP; choose another id in the configuration")
+                }
+                ProcessOrigin::Spawned => {
+                    format!("process {id} was spawned by another process; choose another id in the configuration")
                 }
             }),
             _ if last.specification.device != definition.specification.device => Some(format!(
                 "process {id} runs on device {}; its log cannot go on under device {}",
                 last.specification.device, definition.specification.device
             )),
-            ProcessOrigin::Api if last.specification != definition.specification => {
+            _ if !is_config && last.specification != definition.specification => {
                 Some(format!("process {id} exists with another definition"))
             }
             _ => None,
         };
         match refusal {
             Some(text) => self.answer(reply, Err(RequestError::Conflict(text))),
-            None if *last == definition || origin == ProcessOrigin::Api => self.already_defined(reply),
+            None if *last == definition || !is_config => self.already_defined(reply),
             None => self.define_anew(now, definition, Some((source, from)), Some((reply, None))),
         }
     }
@@ -73,15 +78,40 @@ impl<R: Waiting> Core<R> {
         let slot = Slot::after(self.assigned);
         let (source, from) = said.map_or((None, None), |(source, from)| (Some(source), Some(from)));
         let from = from.unwrap_or_else(|| "local".to_owned());
-        let data = match serde_json::to_string(&definition) {
-            Ok(data) => data,
+        let cursor = self.adopted_cursor(&definition.specification.cron, self.last_timestamp.max(now));
+        let message = cursor.and_then(|cursor| Ok((cursor, self.definition_message(slot, &definition, from)?)));
+        let (cursor, message) = match message {
+            Ok(made) => made,
             Err(error) => {
                 if let Some((reply, _)) = asked {
-                    self.answer(reply, Err(RequestError::Internal(format!("the definition has no JSON: {error}"))));
+                    self.answer(reply, Err(error));
                 }
                 return;
             }
         };
+        let (reply, record) = asked.map_or((None, None), |(reply, record)| (Some(reply), record));
+        let is_new = record.is_some();
+        let mut records: Vec<Record> = record.clone().map(Record::Process).into_iter().collect();
+        if let Some(source) = source {
+            records.push(Record::Blob(BlobHash::of(&source), source));
+        }
+        if cursor.is_some() || self.cursors.present().is_some() {
+            records.push(Record::CronCursor(cursor.as_deref().map(str::to_owned)));
+        }
+        self.cursors.replace(cursor);
+        if is_new {
+            self.record = record;
+        }
+        self.definition = Some((slot, definition));
+        let replies = reply.map(|reply| (reply, Answer::Defined { created: is_new })).into_iter().collect();
+        let (origin, kind) = (Origin::Node, EntryKind::Definition);
+        let entry = Entry { slot, origin, kind, message, mark: None, push: None };
+        self.assign(now, entry, None, records, replies, Vec::new());
+    }
+
+    fn definition_message(&self, slot: Slot, definition: &Definition, from: String) -> Result<Message, RequestError> {
+        let data = serde_json::to_string(definition)
+            .map_err(|error| RequestError::Internal(format!("the definition has no JSON: {error}")))?;
         let hash = blake3::hash(data.as_bytes());
         let id = MessageId::derived(&[
             b"definition",
@@ -91,30 +121,8 @@ impl<R: Waiting> Core<R> {
         ]);
         let mut tags = vec![Tag::new("Type", "Process"), Tag::new("Device", definition.specification.device.as_str())];
         tags.extend(definition.specification.tags.iter().cloned());
-        let (reply, record) = asked.map_or((None, None), |(reply, record)| (Some(reply), record));
-        let is_new = record.is_some();
-        let mut records: Vec<Record> = record.clone().map(Record::Process).into_iter().collect();
-        if let Some(source) = source {
-            records.push(Record::Blob(BlobHash::of(&source), source));
-        }
-        let message = Message {
-            id,
-            owner: from.clone(),
-            from,
-            target: self.process.to_string(),
-            anchor: String::new(),
-            tags,
-            data,
-            timestamp: 0,
-        };
-        if is_new {
-            self.record = record;
-        }
-        self.definition = Some((slot, definition));
-        let replies = reply.map(|reply| (reply, Answer::Defined { created: is_new })).into_iter().collect();
-        let (origin, kind) = (Origin::Node, EntryKind::Definition);
-        let entry = Entry { slot, origin, kind, message, mark: None, push: None };
-        self.assign(now, entry, records, replies, Vec::new());
+        let (owner, target) = (from.clone(), self.process.to_string());
+        Ok(Message { id, from, owner, target, anchor: String::new(), tags, data, timestamp: 0 })
     }
 
     pub(super) fn schedule(
@@ -137,7 +145,7 @@ impl<R: Waiting> Core<R> {
             return self.answer(reply, Err(RequestError::Conflict(text)));
         }
         let (key, is_new) = ((draft.origin, draft.id.clone()), draft.is_new);
-        let (mark, push) = (draft.mark.take(), draft.push.take());
+        let (mark, push, step) = (draft.mark.take(), draft.push.take(), draft.cursor.take());
         let is_indexed = mark.is_none();
         let message = draft.at(&self.process, now);
         if let Some(mark) = &mark {
@@ -149,26 +157,29 @@ impl<R: Waiting> Core<R> {
         } else if !is_new {
             match self.known(now, history, &key, &message) {
                 Err(error) => return self.answer(reply, Err(error)),
-                Ok(Some(slot)) => return self.answer_again(slot, reply, outcome),
+                Ok(Some(slot)) => {
+                    step.iter().for_each(|step| self.cursors.pass(step));
+                    return self.answer_again(slot, reply, outcome);
+                }
                 Ok(None) => {}
             }
         }
-        if message.size() > limits.message_size {
-            let error = RequestError::TooLarge { key: "message_size", size: message.size(), most: limits.message_size };
+        if step.as_ref().is_some_and(|step| !self.cursors.leads_on(step)) {
+            return self.answer_known(Known::Stored, reply, outcome);
+        }
+        if let Some(error) = self.no_room_for(&message, &limits) {
             return self.answer(reply, Err(error));
-        }
-        if queued(self.assigned, self.visible) >= limits.queue {
-            return self.answer(reply, Err(RequestError::queue_full(&self.process, limits.queue)));
-        }
-        if let Some(reason) = self.refused.clone() {
-            return self.answer(reply, Err(RequestError::Store(reason)));
         }
         let unsettled = &self.unsettled_ids;
         let is_moving = |origin, id: &MessageId| unsettled.contains_key(&(origin, id.clone()));
-        let records = self.ids.forget(now, self.scheduled, history, is_moving).unwrap_or_else(|error| {
+        let mut records = self.ids.forget(now, self.scheduled, history, is_moving).unwrap_or_else(|error| {
             self.note(Note::History { error });
             Vec::new()
         });
+        if let Some(step) = &step {
+            self.cursors.pass(step);
+            records.push(Record::CronCursor(Some(step.to.as_ref().to_owned())));
+        }
         let slot = Slot::after(self.assigned);
         if is_indexed && !is_new {
             self.unsettled_ids.insert(key.clone(), slot);
@@ -176,7 +187,19 @@ impl<R: Waiting> Core<R> {
         let replies = vec![(reply, Answer::Scheduled { slot })];
         self.note(Note::WorkReceived { slot });
         let entry = Entry { slot, origin: key.0, kind: EntryKind::Message, message, mark, push };
-        self.assign(now, entry, records, replies, outcome.into_iter().collect());
+        self.assign(now, entry, step, records, replies, outcome.into_iter().collect());
+    }
+
+    /// Why the message can't have a slot at present.
+    fn no_room_for(&self, message: &Message, limits: &Limits) -> Option<RequestError> {
+        if message.size() > limits.message_size {
+            let (size, most) = (message.size(), limits.message_size);
+            return Some(RequestError::TooLarge { key: "message_size", size, most });
+        }
+        if queued(self.assigned, self.visible) >= limits.queue {
+            return Some(RequestError::queue_full(&self.process, limits.queue));
+        }
+        self.refused.clone().map(RequestError::Store)
     }
 
     /// The slot that the same message has already.
@@ -230,6 +253,7 @@ impl<R: Waiting> Core<R> {
         &mut self,
         now: Millis,
         mut entry: Entry,
+        step: Option<CursorStep>,
         mut records: Vec<Record>,
         replies: Vec<(R, Answer)>,
         outcomes: Vec<R>,
@@ -245,7 +269,8 @@ impl<R: Waiting> Core<R> {
         records.push(Record::Entry(entry.clone()));
         let scheduled = self.assigned;
         self.assigned = Some(entry.slot);
-        self.in_flight.push_back(InFlight::Entry { entry: Box::new(entry), forgets, replies, outcomes });
+        let (entry, cursor) = (Box::new(entry), self.cursors.present().cloned());
+        self.in_flight.push_back(InFlight::Entry { entry, forgets, step, cursor, replies, outcomes });
         self.commit(scheduled, self.computed, records, Durability::Sync);
     }
 
@@ -295,7 +320,10 @@ impl<R: Waiting> Core<R> {
 
     fn settle(&mut self, flight: InFlight<R>) {
         match flight {
-            InFlight::Entry { entry, replies, outcomes, .. } => self.entry_settled(*entry, replies, outcomes),
+            InFlight::Entry { entry, cursor, replies, outcomes, .. } => {
+                self.cursors.settle(cursor);
+                self.entry_settled(*entry, replies, outcomes);
+            }
             InFlight::Outcomes { last, sends, reply } => self.outcomes_settled(last, sends, reply),
             InFlight::Halt(halt) => self.halt_settled(&halt),
             InFlight::Resume { slot, under, replies } => self.resume_settled(slot, under, replies),
@@ -334,7 +362,7 @@ impl<R: Waiting> Core<R> {
 
     /// Nothing of the entry was written, and nothing of those behind it will be.
     fn refuse(&mut self, flight: InFlight<R>, reason: String) {
-        let InFlight::Entry { entry, forgets, replies, outcomes } = flight else { return };
+        let InFlight::Entry { entry, forgets, replies, outcomes, .. } = flight else { return };
         if let Some(slot) = forgets {
             self.ids.go_back_to(slot);
         }
@@ -345,6 +373,7 @@ impl<R: Waiting> Core<R> {
         }
         self.refused = Some(reason.clone());
         self.assigned = self.scheduled;
+        self.cursors.go_back();
         if entry.kind == EntryKind::Definition {
             self.definition = self.settled_definition.clone();
             if self.definition.is_none() {

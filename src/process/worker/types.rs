@@ -118,7 +118,8 @@ pub enum Answer {
     /// To `Schedule`.
     Scheduled { slot: Slot },
     /// To `Schedule` of a message with a mark, and for its outcome: it, or a later one of its source, was scheduled before.
-    /// Its slot is not remembered.
+    /// Its slot is not remembered. To that of a tick: the cursor stands elsewhere, so that what is due has to be looked for
+    /// again; nothing was scheduled.
     Known,
     /// To `Compute` and `AwaitAny`.
     Outcome(Arc<Computed>),

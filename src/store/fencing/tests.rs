@@ -114,6 +114,9 @@ fn records_must_go_on_where_the_log_ends() {
         (some, vec![Record::Mark(source.clone(), (1, 1)), Record::DropMark(source.clone())], Some(some)),
         (none, vec![Record::Mark(source.clone(), (1, 1))], None),
         (none, vec![Record::DropMark(source)], None),
+        (some, vec![Record::CronCursor(None)], Some(some)),
+        (none, vec![created("p"), message(0), Record::CronCursor(Some(String::new()))], Some(start)),
+        (none, vec![Record::CronCursor(Some(String::new()))], None),
         (some, vec![Record::IdsPassed(Slot(4))], Some(some)),
         (some, vec![Record::IdsPassed(Slot(5))], None),
         (some, vec![forget(4)], Some(some)),
@@ -142,9 +145,11 @@ fn kept(owner: &str) -> [Record; 6] {
         since: 0,
     };
     let monitor = MonitorRecord {
+        stopped: false,
         process: owner,
         rate: std::time::Duration::from_secs(1),
         cursor: None,
+        asked_from: None,
         source: MonitorSource::Local,
         sequence: 0,
         started: 0,
@@ -174,6 +179,7 @@ fn a_keeper_writes_what_no_worker_does_and_the_other_way_round() {
         Record::IdsPassed(Slot(0)),
         Record::Mark(source.clone(), (0, 0)),
         Record::DropMark(source),
+        Record::CronCursor(None),
     ];
     let mut heads = Heads::default();
     for record in &workers {

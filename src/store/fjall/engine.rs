@@ -78,7 +78,8 @@ fn tree_of(space: Space) -> Tree {
         | Space::Snapshots
         | Space::Marks
         | Space::Monitors
-        | Space::CronSlots => Tree::Small,
+        | Space::CronSlots
+        | Space::CronCursors => Tree::Small,
     }
 }
 

@@ -1,4 +1,4 @@
-//! What lies beside the logs: marks, outboxes, dead letters, monitors, cron slots.
+//! What lies beside the logs: marks, outboxes, dead letters, monitors, cron cursors and slots.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,9 +65,11 @@ fn letter(of: &str, number: u64) -> DeadLetter {
 
 fn monitor(of: &str) -> MonitorRecord {
     MonitorRecord {
+        stopped: false,
         process: id(of),
         rate: Duration::from_millis(1500),
         cursor: Some("7".to_owned()),
+        asked_from: Some("3".to_owned()),
         source: MonitorSource::Url("http://localhost:1/x".to_owned()),
         sequence: 9,
         started: 1000,
@@ -229,6 +231,32 @@ fn when_space_is_short_nothing_new_is_put_out_and_what_waits_goes_on() {
     let put = keeping(&id("p"), vec![Record::Outbox(key(1, 0), inline("q"))]);
     assert!(matches!(commit(&store, put), CommitResult::Refused(text) if text.contains("disk_reserve")));
     keep(&store, &id("p"), vec![Record::Sent(key(1, 0)), Record::DeadLetter(Box::new(letter("p", 1)))]);
+}
+
+#[test]
+fn the_processes_with_cron_entries_are_those_that_have_a_cursor() {
+    on_both(|store, reopen| {
+        let epochs = ["b", "a", "a-", "c"].map(|name| (id(name), create(&store, &id(name), 0)));
+        let set = |number: usize, text: Option<&str>| {
+            let (process, epoch) = &epochs[number];
+            let records = vec![Record::CronCursor(text.map(str::to_owned))];
+            assert_eq!(commit(&store, commit_of(process, *epoch, (Some(0), None), records)), CommitResult::Committed);
+        };
+        for (number, text) in [(0, "cron1"), (1, "cron1;x"), (2, "cron1"), (1, "cron1;y")] {
+            set(number, Some(text));
+        }
+        set(2, None);
+        // To take away what is not there does no harm.
+        set(3, None);
+        assert_eq!(commit(&store, keeping(&id("a"), vec![Record::CronCursor(None)])), CommitResult::Fenced);
+        drop(store);
+        let store = reopen();
+        let cursors = ["a", "a-", "b", "c"].map(|name| store.cron_cursor(&id(name)).unwrap());
+        assert_eq!(cursors, [Some("cron1;y".to_owned()), None, Some("cron1".to_owned()), None]);
+        let listed = |after: Option<&str>, limit| store.cron_processes(after.map(id).as_ref(), limit).unwrap();
+        assert_eq!(listed(None, 9), [id("a"), id("b")]);
+        assert_eq!((listed(None, 1), listed(Some("a"), 9), listed(None, 0)), (vec![id("a")], vec![id("b")], vec![]));
+    });
 }
 
 #[test]

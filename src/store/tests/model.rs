@@ -73,6 +73,11 @@ fn source() -> MarkSource {
     MarkSource::parse("source").unwrap()
 }
 
+/// The cursor of a log of so many messages.
+fn model_cursor(messages: u64) -> Option<String> {
+    (messages % 4 != 3).then(|| messages.to_string())
+}
+
 /// Every second outcome sends two messages.
 fn model_outcome(slot: u64) -> Computed {
     let message =
@@ -169,6 +174,7 @@ impl Life<'_> {
         records.extend((messages..messages + added.0).map(|slot| Record::Entry(model_entry(&name, slot))));
         records.extend((outcomes..outcomes + added.1).map(|slot| Record::Computed(model_outcome(slot))));
         let after = (messages + added.0, outcomes + added.1);
+        records.extend((added.0 > 0).then(|| Record::CronCursor(model_cursor(after.0))));
         let at = ((messages + ahead.0).checked_sub(1), (outcomes + ahead.1).checked_sub(1));
         let durability = if is_lazy { Durability::Lazy } else { Durability::Sync };
         let one = Commit { durability, ..commit_of(&name, epoch, at, records) };
@@ -267,6 +273,7 @@ impl Life<'_> {
             let is_indexed = entry.mark.is_none();
             assert_eq!(known, is_indexed.then(|| (entry.slot, entry.message.content_hash())));
         }
+        assert_eq!(store.cron_cursor(process).unwrap(), model_cursor(messages));
         let last_mark = entries.iter().rev().find_map(|entry| entry.mark.as_ref()).map(|mark| mark.position);
         assert_eq!(store.mark(process, &source()).unwrap(), last_mark);
         let beyond = message_id(process, messages);

@@ -119,6 +119,8 @@ impl Answer {
 impl Api {
     /// A client of the node at an address.
     pub fn new(address: &str) -> Self {
+        // Another test of this program may have done so already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder().no_proxy().timeout(DEADLINE).build().expect("a client");
         Self { client, root: format!("http://{address}") }
     }
@@ -193,6 +195,12 @@ impl Api {
         rows.into_iter().map(|(_, text)| serde_json::from_str(&text).expect("a message")).collect()
     }
 
+    /// The message in slot 0 of a log.
+    pub async fn log_head(&self, id: &str) -> Value {
+        let page = self.get(&format!("/processes/{id}/schedule?limit=1")).await.expect(200).json();
+        page["edges"][0]["node"].clone()
+    }
+
     /// The stored outcomes behind slot `after`.
     pub async fn results(&self, id: &str, after: Option<u64>) -> Vec<Row> {
         self.rows(&format!("/processes/{id}/results"), after).await.into_iter().map(Row::new).collect()
@@ -233,6 +241,18 @@ impl Api {
             }
             from = format!("&from={}", edges[edges.len() - 1]["cursor"].as_str().expect("a cursor"));
         }
+    }
+
+    /// The monitors that run.
+    pub async fn monitors(&self) -> Vec<Value> {
+        let body = self.get("/monitors").await.expect(200).json();
+        body["monitors"].as_array().expect("a list").clone()
+    }
+
+    /// The first thousand dead letters.
+    pub async fn dead_letters(&self) -> Vec<Value> {
+        let body = self.get("/dead-letters?limit=1000").await.expect(200).json();
+        body["edges"].as_array().expect("a page").iter().map(|edge| edge["node"].clone()).collect()
     }
 
     /// Waits until everything that is scheduled is computed, without asking for any of it.

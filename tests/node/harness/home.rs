@@ -14,6 +14,7 @@ pub struct Settings {
     data_dir: Option<PathBuf>,
     sections: Vec<(&'static str, String)>,
     processes: Vec<(String, String, String)>,
+    routes: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -42,6 +43,12 @@ impl Settings {
         self
     }
 
+    /// With a route to another node for the processes that `target` describes.
+    pub fn route(mut self, target: &str, url: &str) -> Self {
+        self.routes.push((target.to_owned(), url.to_owned()));
+        self
+    }
+
     fn text(&self) -> String {
         let data_dir = self.data_dir.clone().unwrap_or_else(|| PathBuf::from("data"));
         let filter = self.filter.as_deref().unwrap_or("info,group=debug,worker=debug");
@@ -61,6 +68,9 @@ impl Settings {
                 open = name;
             }
             let _ = writeln!(text, "{line}");
+        }
+        for (target, url) in &self.routes {
+            let _ = writeln!(text, "\n[[route]]\ntarget = \"{target}\"\nurl = \"{url}\"");
         }
         for (id, _, more) in &self.processes {
             let _ = writeln!(text, "\n[[process]]\nid = \"{id}\"\ndevice = \"lua\"\nsource = \"{id}.lua\"\n{more}");

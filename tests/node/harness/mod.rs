@@ -5,13 +5,17 @@ mod events;
 mod home;
 mod program;
 mod random;
+mod relay;
 mod scripts;
+mod unit;
 
 pub use api::{Answer, Api, Row};
 pub use home::{Home, Settings};
 pub use program::Program;
 pub use random::{Random, seed};
+pub use relay::{Relay, Tarpit};
 pub use scripts::{COUNTER, COUNTER_BY_TEN};
+pub use unit::{Mood, Unit};
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! The program while it runs.
 
 use std::io::{BufRead as _, BufReader, Read as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -86,8 +87,13 @@ impl Program {
 
     /// Waits until it listens, and returns a client.
     pub async fn listening(&self) -> Api {
+        Api::new(&self.address().await.to_string())
+    }
+
+    /// Where it listens.
+    pub async fn address(&self) -> SocketAddr {
         let line = self.events.wait("listening").await;
-        Api::new(line["addr"].as_str().expect("the event listening tells an address"))
+        line["addr"].as_str().and_then(|addr| addr.parse().ok()).expect("the event listening tells an address")
     }
 
     /// A client of the program, which listens.

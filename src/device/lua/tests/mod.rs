@@ -46,6 +46,7 @@ fn create(source: &str, limits: &Limits, interrupt: Interrupt) -> Result<Process
         tags: vec![Tag::new("Colour", "green"), Tag::new("Id", "forged")],
         limits: LimitOverrides::default(),
         error_strategy: None,
+        cron: Vec::new(),
     };
     let definition = Definition {
         specification,

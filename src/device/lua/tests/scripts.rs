@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 const COUNTER: &str = include_str!("../../../../config/processes/counter.lua");
+const HEARTBEAT: &str = include_str!("../../../../config/processes/heartbeat.lua");
 const LEDGER: &str = include_str!("../../../../config/processes/ledger.lua");
 
 /// The tags of a message, and its output or error.
@@ -45,6 +46,28 @@ fn the_counter_counts() {
     assert_eq!(process.state(), r#"{"count":42}"#);
     let (_, first) = super::process(COUNTER).call("", &[increment]);
     assert_eq!(first.output.as_str(), "1");
+}
+
+#[test]
+fn the_heartbeat_knows_its_outages() {
+    let (beat, report) = ([("Action", "Beat")], [("Action", "Report")]);
+    let mut process = process(HEARTBEAT);
+    follow(
+        &mut process,
+        &[(&report, Ok(r#"{"Beats":0,"Longest":0,"Outages":0}"#)), (&beat, Ok("1")), (&beat, Ok("2"))],
+    );
+    // The time of these messages goes with their slots, in milliseconds.
+    process.slot += 59_998;
+    follow(&mut process, &[(&beat, Ok("3")), (&report, Ok(r#"{"Beats":3,"Longest":59999,"Outages":0}"#))]);
+    process.slot += 60_000;
+    follow(
+        &mut process,
+        &[
+            (&beat, Ok("4")),
+            (&[], Err("Action must be Beat or Report, not nil")),
+            (&report, Ok(r#"{"Beats":4,"Longest":60002,"Outages":1}"#)),
+        ],
+    );
 }
 
 #[test]

@@ -40,10 +40,12 @@ fn a_process_is_created_with_its_slot_0_and_its_source_in_one_commit() {
 
 #[test]
 fn the_same_again_changes_nothing() {
-    for origin in [ProcessOrigin::Api, ProcessOrigin::Config] {
-        let mut world = created(origin);
-        ask(&mut world, "a", origin, 1);
-        assert_eq!((world.said(1).as_str(), world.commits.len()), ("defined", 0));
+    use ProcessOrigin::{Api, Config, Spawned};
+    for (held, asked) in [(Api, Api), (Config, Config), (Spawned, Spawned), (Spawned, Api), (Api, Spawned)] {
+        let mut world = created(held);
+        ask(&mut world, "a", asked, 1);
+        assert_eq!((world.said(1).as_str(), world.commits.len()), ("defined", 0), "{held:?} {asked:?}");
+        assert_eq!(world.core.status().unwrap().origin, held);
     }
 }
 
@@ -72,10 +74,12 @@ fn the_same_again_is_answered_with_the_definition_it_is_the_same_as() {
 }
 
 #[test]
-fn another_definition_over_http_is_a_conflict() {
-    let mut world = created(ProcessOrigin::Api);
-    ask(&mut world, "b", ProcessOrigin::Api, 1);
-    assert_eq!((world.said(1).as_str(), world.commits.len()), ("conflict", 0));
+fn another_definition_over_http_or_by_a_spawn_is_a_conflict() {
+    for origin in [ProcessOrigin::Api, ProcessOrigin::Spawned] {
+        let mut world = created(origin);
+        ask(&mut world, "b", origin, 1);
+        assert_eq!((world.said(1).as_str(), world.commits.len()), ("conflict", 0));
+    }
 }
 
 #[test]
@@ -93,6 +97,8 @@ fn another_definition_in_the_configuration_is_a_new_slot() {
 fn a_process_keeps_its_origin() {
     for (held, asked, says) in [
         (ProcessOrigin::Config, ProcessOrigin::Api, "process p is defined by the configuration"),
+        (ProcessOrigin::Spawned, ProcessOrigin::Config, "process p was spawned by another process"),
+        (ProcessOrigin::Config, ProcessOrigin::Spawned, "process p is defined by the configuration"),
         (ProcessOrigin::Api, ProcessOrigin::Config, "process p was created over HTTP"),
     ] {
         let mut world = created(held);

@@ -34,6 +34,7 @@ pub(super) struct Data {
     pub(super) ids_from: u64,
     pub(super) marks: HashMap<MarkSource, MarkPosition>,
     pub(super) outbox: BTreeSet<OutboxKey>,
+    pub(super) cursor: Option<String>,
 }
 
 impl Data {
@@ -126,6 +127,7 @@ impl Data {
             Record::DropMark(source) => {
                 self.marks.remove(source);
             }
+            Record::CronCursor(cursor) => self.cursor = cursor.clone(),
             Record::Sent(key) => {
                 self.outbox.remove(key);
             }
@@ -170,6 +172,7 @@ impl FakeStore {
             snapshots: data.snapshots.clone(),
             is_retired: false,
             outbox: data.outbox.len() as u64,
+            cron_cursor: data.cursor.clone(),
         }
     }
 

@@ -111,11 +111,11 @@ fn the_log_hears_of_a_pause_once_until_half_of_the_outbox_was_free() {
 }
 
 #[test]
-fn a_paused_process_is_not_idle_and_answers_what_needs_no_slot() {
+fn a_paused_process_can_make_room_for_another_and_answers_what_needs_no_slot() {
     let mut world = four_senders(2);
     world.turn(&Turn::of(1));
     world.settle();
-    assert!(!world.core.is_idle());
+    assert!(world.core.is_idle());
     world.ask(Request::State { reply: 1 });
     world.ask(Request::Base { reply: 2 });
     world.ask(Request::Snapshot { reply: 3 });

@@ -1,14 +1,18 @@
 //! Random lives of a process: requests, answers of the store, turns, ends and crashes in any order. Whatever happens, what
 //! was promised holds, and once all faults cease everything comes to a good end.
 
+mod ticks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
+use self::ticks::{By, Ticks};
+use super::cron::define;
 use super::fake_device::{FakeDevice, Turn};
 use super::fake_store::Fate;
 use super::marks::marked;
-use super::world::{World, define, draft, options};
+use super::world::{World, draft, options};
 use crate::config::limits::LimitKey;
 use crate::ids::{MessageId, Slot};
 use crate::process::worker::{Answer, Request, StopReason, WorkerOptions};
@@ -30,7 +34,11 @@ enum Step {
     /// Somebody delivers at most so much of what was sent.
     Deliver(usize),
     Ask(Question),
-    Define(&'static str),
+    Define(&'static str, &'static [u64]),
+    /// Somebody hands in what is due by a cursor.
+    Tick(By),
+    /// A tick that was handed in so many ticks ago comes again, as it was then.
+    TickAgain(usize),
     Resume {
         skip: bool,
     },
@@ -107,7 +115,12 @@ fn step() -> impl Strategy<Value = Step> {
         8 => (0..SOURCES.len(), 0u64..3).prop_map(|(source, back)| Step::Push { source, back }),
         4 => (0usize..8).prop_map(Step::Deliver),
         8 => question().prop_map(Step::Ask),
-        1 => prop::sample::select(vec!["a", "b"]).prop_map(Step::Define),
+        2 => (prop::sample::select(vec!["a", "b"]), prop::sample::select(ENTRIES.to_vec()))
+            .prop_map(|(source, entries)| Step::Define(source, entries)),
+        4 => Just(Step::Tick(By::Stored)),
+        6 => Just(Step::Tick(By::Own)),
+        1 => (0usize..20).prop_map(|at| Step::Tick(By::Old(at))),
+        2 => (0usize..5).prop_map(Step::TickAgain),
         2 => any::<bool>().prop_map(|skip| Step::Resume { skip }),
         16 => fate.prop_map(Step::Commit),
         12 => turn(),
@@ -121,6 +134,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..4, any::<bool>()).prop_map(|(taken, is_power_cut)| Step::Crash { taken, is_power_cut }),
     ]
 }
+
+/// The intervals of cron entries.
+const ENTRIES: [&[u64]; 4] = [&[], &[100], &[100, 250], &[400, 250]];
 
 const SOURCES: [&str; 2] = ["a", "b"];
 
@@ -144,6 +160,7 @@ struct Life {
     /// The message that a ticket wants scheduled.
     messages: BTreeMap<u32, (u64, &'static str)>,
     sources: [Source; SOURCES.len()],
+    ticks: Ticks,
 }
 
 impl Life {
@@ -214,9 +231,15 @@ impl Life {
             Step::Push { source, back } => self.push(source, back),
             Step::Deliver(items) => world.deliver(items),
             Step::Ask(question) => self.ask(question),
-            Step::Define(source) => {
+            Step::Tick(by) => self.tick(by),
+            Step::TickAgain(back) => {
+                if let Some(draft) = self.ticks.sent.iter().rev().nth(back).cloned() {
+                    self.hand_in(draft);
+                }
+            }
+            Step::Define(source, entries) => {
                 let reply = self.ticket();
-                self.world.ask(Request::Define { define: define(source, ProcessOrigin::Config), reply });
+                self.world.ask(Request::Define { define: define(source, entries, ProcessOrigin::Config), reply });
             }
             Step::Resume { skip } => self.resume(skip),
             Step::Commit(fate) if !world.commits.is_empty() => world.commit(fate),
@@ -293,6 +316,7 @@ impl Life {
             self.resume(true);
             self.come_to_rest();
         }
+        self.send_all_ticks();
         for source in 0..SOURCES.len() {
             self.push(source, 0);
             self.come_to_rest();
@@ -312,6 +336,7 @@ impl Life {
         self.check_answers();
         self.check_log();
         self.check_sources();
+        self.check_cursor();
     }
 
     /// If no worker runs, none is needed.
@@ -328,8 +353,12 @@ impl Life {
             *counts.entry(*ticket).or_default() += 1;
             refused.extend(answer.is_err().then_some(*ticket));
             if let Ok(Answer::Scheduled { slot }) = answer {
-                let (id, text) = self.messages[ticket];
                 let message = &self.world.store.data.entries[slot.0 as usize].message;
+                if let Some(id) = self.ticks.ids.get(ticket) {
+                    assert_eq!(&message.id, id, "slot {slot}");
+                    continue;
+                }
+                let (id, text) = self.messages[ticket];
                 assert_eq!((&message.id, message.data.as_str()), (&draft(id, text).id, text), "slot {slot}");
             }
         }
@@ -384,9 +413,10 @@ proptest! {
         world.shut_down();
         world.options = WorkerOptions { process_workers, async_cache, cache_frequency, ..options() };
         world.succeed();
-        let mut life = Life { world, tickets: 0, forsaken: BTreeSet::new(), waiting_for: BTreeMap::new(), messages: BTreeMap::new(), sources: Default::default() };
+        let mut life = Life { world, tickets: 0, forsaken: BTreeSet::new(), waiting_for: BTreeMap::new(), messages: BTreeMap::new(), sources: Default::default(), ticks: Ticks::default() };
         for step in steps {
             life.live(step);
+            life.check_cursor();
         }
         life.end_well();
     }

@@ -32,6 +32,7 @@ pub(super) fn definition(source: &str) -> Definition {
         tags: Vec::new(),
         limits: LimitOverrides::default(),
         error_strategy: None,
+        cron: Vec::new(),
     };
     let limits = Limits { queue: 8, message_size: 100, outbox: 6, ..Limits::default() };
     specification.resolve(&Defaults { limits, error_strategy: ErrorStrategy::Ignore }, "lua 1")
@@ -55,6 +56,7 @@ pub(super) fn draft(id: u64, data: &str) -> Box<Draft> {
         data: data.to_owned(),
         mark: None,
         push: None,
+        cursor: None,
     })
 }
 

@@ -1,0 +1,6 @@
+//! The client against a server that does as it is told.
+
+mod compute_unit;
+mod http;
+mod node;
+pub(crate) mod server;
