@@ -1,6 +1,6 @@
 //! How one item of an outbox is delivered: a message, a process that is asked for, a known message for another log.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub struct Delivery {
     nodes: HashMap<String, Node>,
     spawning: Mutex<Pace>,
     /// The dead letters that are being tried once more.
-    pub(super) retried: Mutex<HashSet<MessageId>>,
+    pub(super) retried: Mutex<HashMap<MessageId, bool>>,
 }
 
 impl Delivery {

@@ -1,7 +1,8 @@
 //! What the hub knows of monitors and dead letters.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{MutexGuard, PoisonError};
 
 use actix::Addr;
 
@@ -65,19 +66,12 @@ impl Hub {
         let found = self.read(move |store| store.dead_letter(&wanted)).await?;
         found.ok_or_else(|| RequestError::NotFound(format!("there is no dead letter {id}")))
     }
-
-    /// Keeps a dead letter no longer.
-    pub async fn drop_dead_letter(&self, id: &MessageId) -> Result<(), RequestError> {
-        let letter = self.dead_letter(id).await?;
-        let records = vec![Record::DropDeadLetter(id.clone())];
-        keep(&self.environment().store, &letter.source, records, Durability::Sync).await
-    }
 }
 
 impl Delivery {
     /// Tries to deliver a dead letter once more. Where that succeeds it is kept no longer; else it stays, with the new error.
     pub async fn retry(&self, id: &MessageId) -> Result<(), RequestError> {
-        let _turn = Turn::take(&self.retried, id)
+        let _turn = Turn::take(self, id)
             .ok_or_else(|| RequestError::Conflict(format!("dead letter {id} is being tried already")))?;
         let letter = self.hub.dead_letter(id).await?;
         let store = self.hub.environment().store.clone();
@@ -85,12 +79,37 @@ impl Delivery {
             Ok(()) => return keep_no_more(&store, &letter).await,
             Err(Failure::Final { reason } | Failure::Later { reason, .. }) => reason,
         };
-        // It may have been dropped meanwhile.
-        let letter = self.hub.dead_letter(id).await?;
         let (source, attempts) = (letter.source.clone(), letter.attempts.saturating_add(1));
         let letter = DeadLetter { error: failed.clone(), attempts, ..letter };
-        keep(&store, &source, vec![Record::DeadLetter(Box::new(letter))], Durability::Sync).await?;
+        let written = {
+            let tried = self.tried();
+            if tried.get(id).is_none_or(|is_dropped| *is_dropped) {
+                return Err(RequestError::NotFound(format!("dead letter {id} was dropped while it was tried")));
+            }
+            keep(&store, &source, vec![Record::DeadLetter(Box::new(letter))], Durability::Sync)
+        };
+        written.await?;
         Err(RequestError::Conflict(format!("it failed again: {failed}")))
+    }
+
+    /// Keeps a dead letter no longer, also while it is being tried.
+    pub async fn drop_letter(&self, id: &MessageId) -> Result<(), RequestError> {
+        let letter = self.hub.dead_letter(id).await?;
+        let records = vec![Record::DropDeadLetter(id.clone())];
+        let written = {
+            let mut tried = self.tried();
+            if let Some(is_dropped) = tried.get_mut(id) {
+                *is_dropped = true;
+            }
+            keep(&self.hub.environment().store, &letter.source, records, Durability::Sync)
+        };
+        written.await
+    }
+
+    /// The letters that are being tried, and whether somebody dropped them meanwhile. What is written of a letter is handed in
+    /// under this lock, so that the end of a try never brings a dropped one back.
+    fn tried(&self) -> MutexGuard<'_, HashMap<MessageId, bool>> {
+        self.retried.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn once_more(&self, letter: &DeadLetter) -> Result<(), Failure> {
@@ -116,21 +135,26 @@ impl Delivery {
 
 /// One at a time tries a letter.
 struct Turn<'a> {
-    all: &'a Mutex<HashSet<MessageId>>,
+    delivery: &'a Delivery,
     id: MessageId,
 }
 
 impl<'a> Turn<'a> {
     /// `None`: somebody has it.
-    fn take(all: &'a Mutex<HashSet<MessageId>>, id: &MessageId) -> Option<Self> {
-        let is_free = all.lock().unwrap_or_else(PoisonError::into_inner).insert(id.clone());
-        is_free.then(|| Self { all, id: id.clone() })
+    fn take(delivery: &'a Delivery, id: &MessageId) -> Option<Self> {
+        match delivery.tried().entry(id.clone()) {
+            Entry::Occupied(_) => None,
+            Entry::Vacant(free) => {
+                free.insert(false);
+                Some(Self { delivery, id: id.clone() })
+            }
+        }
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.all.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.delivery.tried().remove(&self.id);
     }
 }
 

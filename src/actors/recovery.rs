@@ -25,8 +25,11 @@ pub async fn take_up_pending(hub: Hub, readiness: Arc<Readiness>) {
     let mut is_taken_up = false;
     let mut is_round = false;
     loop {
-        let failures = hub.environment().store.failures();
-        if let Some(taken) = take_up(&hub).await {
+        let store = &hub.environment().store;
+        let failures = store.failures();
+        // A store that is away now is counted already, so nobody would look again when it is back.
+        let is_there = store.is_healthy().is_ok();
+        if is_there && let Some(taken) = take_up(&hub).await {
             // In a round most of them are simply at work.
             if taken > 0 && !is_round {
                 info!(target: "node", event = "pending_taken_up", processes = taken);

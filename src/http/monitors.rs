@@ -66,6 +66,6 @@ async fn retry(face: Data<Face>, id: Path<String>) -> Answer {
 
 async fn drop_letter(face: Data<Face>, id: Path<String>) -> Answer {
     let id = MessageId::parse(&id)?;
-    face.bounded(face.hub.drop_dead_letter(&id)).await?;
+    face.bounded(face.delivery.drop_letter(&id)).await?;
     Ok(HttpResponse::NoContent().finish())
 }

@@ -98,7 +98,7 @@ fn a_letter_is_delivered_once_when_its_target_is_there() {
         assert_eq!((&tried["attempts"], &tried["since"]), (&json!(2), &letter["since"]));
 
         node.create("later", SENDER).await;
-        // Whoever is slower finds the letter or finds it gone; the message is there once.
+        // Whoever is slower finds the letter tried or finds it gone; the message is there once.
         let retries: Vec<_> = (0..4).map(|_| node.start_post(&path, "")).collect();
         let mut retried = 0;
         for retry in retries {
@@ -106,6 +106,8 @@ fn a_letter_is_delivered_once_when_its_target_is_there() {
             if answer.status == 200 {
                 assert_eq!(answer.json(200), json!({ "id": letter["id"] }));
                 retried += 1;
+            } else if answer.status == 409 {
+                assert!(answer.refusal(409, "conflict").contains("is being tried already"));
             } else {
                 answer.refusal(404, "not_found");
             }

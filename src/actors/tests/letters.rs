@@ -61,9 +61,10 @@ fn a_letter_stays_until_its_target_is_there_and_is_delivered_once() {
 fn a_letter_that_is_dropped_is_gone() {
     usual(async |rig| {
         let letter = undelivered(&rig).await;
-        assert_eq!(still(rig.hub.drop_dead_letter(&letter)).await, Ok(()));
+        let delivery = delivery(&rig, &Settings::default());
+        assert_eq!(still(delivery.drop_letter(&letter)).await, Ok(()));
         assert_eq!(rig.letters().await, []);
-        let refused = still(rig.hub.drop_dead_letter(&letter)).await.unwrap_err();
+        let refused = still(delivery.drop_letter(&letter)).await.unwrap_err();
         assert!(matches!(refused, RequestError::NotFound(_)), "{refused:?}");
     });
 }
@@ -73,8 +74,7 @@ fn two_who_try_at_once_deliver_once_and_none_brings_the_letter_back() {
     usual(async |rig| {
         let letter = undelivered(&rig).await;
         let delivery = delivery(&rig, &Settings::default());
-        let (one, drop) =
-            still(async { tokio::join!(delivery.retry(&letter), rig.hub.drop_dead_letter(&letter)) }).await;
+        let (one, drop) = still(async { tokio::join!(delivery.retry(&letter), delivery.drop_letter(&letter)) }).await;
         assert!(one.is_err());
         assert_eq!((drop, rig.letters().await), (Ok(()), vec![]), "it was dropped while it was tried");
         let a = id("a");
