@@ -8,6 +8,7 @@ mod environment;
 mod group_monitor;
 mod group_registry;
 mod hub;
+mod jitter;
 mod keeping;
 mod letters;
 mod messages;

@@ -16,6 +16,7 @@ use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::hub::Hub;
+use super::jitter::jitter;
 use super::keeping::keep;
 use super::pusher::Push;
 use super::sources::{Item, Pulled, Source};
@@ -237,13 +238,7 @@ impl Monitor {
                 None => seen.rounds.page(now, page),
                 Some(error) => {
                     COUNTERS.monitor_errors.inc();
-                    let jitter = MessageId::random(now)
-                        .as_str()
-                        .bytes()
-                        .rev()
-                        .take(8)
-                        .fold(0, |sum, byte| sum * 31 + u64::from(byte));
-                    let (rest, is_told) = seen.rounds.failed(now, error.clone(), jitter);
+                    let (rest, is_told) = seen.rounds.failed(now, error.clone(), u64::from(jitter()));
                     if is_told {
                         warn!(target: "monitor", event = "monitor_error", process = %self.process, monitor = self.name, error);
                     }

@@ -13,11 +13,12 @@ use actix::{Actor, ActorFutureExt as _, AsyncContext, Context, Handler, Message,
 use tracing::{debug, info, warn};
 
 use super::delivery::Delivery;
+use super::jitter::jitter;
 use super::keeping::keep;
 use super::messages::{Delivered, Shutdown};
 use super::origins::{Content, Origins};
 use crate::clock::Millis;
-use crate::ids::{MessageId, ProcessId, Slot};
+use crate::ids::{ProcessId, Slot};
 use crate::metrics::COUNTERS;
 use crate::process::{DeadLetter, Durability, Json, OutboxItem, OutboxKey, Record};
 use crate::push::{Destination, Effect, Failure, Found, Note, PushOptions, Pushing, Target, message_id};
@@ -129,7 +130,7 @@ impl Pusher {
         let now = self.now();
         match self.find(source, after, limit, through) {
             Ok((found, has_more)) => self.core.loaded(source, found, has_more, now),
-            Err(error) => self.core.load_failed(source, error.to_string(), jitter(now), now),
+            Err(error) => self.core.load_failed(source, error.to_string(), jitter(), now),
         }
     }
 
@@ -191,7 +192,7 @@ impl Pusher {
                 }
                 Err(failure) => {
                     COUNTERS.pushes_failed.inc();
-                    pusher.core.failed(&source, key, failure, jitter(now), now);
+                    pusher.core.failed(&source, key, failure, jitter(), now);
                 }
             }
             pusher.carry_out(ctx);
@@ -332,12 +333,6 @@ fn look(
         found.extend(through.map(|through| Push { source, through }));
     }
     Ok((found, last))
-}
-
-/// A number that spreads those who failed together.
-fn jitter(now: Millis) -> u16 {
-    let id = MessageId::random(now);
-    id.as_str().bytes().rev().take(4).fold(0u16, |sum, byte| sum.wrapping_mul(61).wrapping_add(u16::from(byte)))
 }
 
 fn log(note: &Note) {

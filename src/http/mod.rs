@@ -6,6 +6,7 @@ mod face;
 mod groups;
 mod guard;
 mod health;
+mod monitor_wire;
 mod monitors;
 mod processes;
 mod query;

@@ -6,9 +6,10 @@ use serde_json::json;
 
 use super::error::ApiError;
 use super::face::Face;
+use super::monitor_wire::{DeadLetterOut, MonitorIn, MonitorOut};
 use super::processes::no_such_method;
 use super::query::Query;
-use super::wire::{DeadLetterOut, MonitorIn, MonitorOut, PageOut, read_json};
+use super::wire::{PageOut, read_json};
 use crate::ids::{MessageId, ProcessId};
 use crate::process::RequestError;
 
