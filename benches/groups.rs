@@ -113,6 +113,7 @@ fn draft(number: u64) -> Draft {
         mark: None,
         push: None,
         cursor: None,
+        closes_circle: false,
     }
 }
 

@@ -162,6 +162,7 @@ async fn ask_registry(hub: &Hub, processes: &[ProcessId], next: &AtomicU64, unti
             mark: None,
             push: None,
             cursor: None,
+            closes_circle: false,
         };
         let awaited = hub.schedule_and_wait(pick(processes, next), draft, WAIT).await.unwrap();
         let outcome = awaited.outcome.expect("an outcome in time");

@@ -20,7 +20,7 @@ use crate::process::{
     ProcessOrigin, PushChain, RequestError, Sent, SentMessage, Spawn, Specification, Tag,
 };
 use crate::push::chain::{self, ChainLimits};
-use crate::push::{Destination, Failure, Routes, child_id, message_id};
+use crate::push::{Congestion, Destination, Failure, Routes, child_id, message_id};
 use crate::store::ReadError;
 use crate::{config, cron};
 
@@ -36,6 +36,8 @@ pub struct Delivery {
     /// The other nodes, by their URL.
     nodes: HashMap<String, Node>,
     spawning: Mutex<Pace>,
+    /// Who waits for room in whose queue.
+    congestion: Mutex<Congestion>,
     /// The dead letters that are being tried once more.
     pub(super) retried: Mutex<HashMap<MessageId, bool>>,
 }
@@ -51,7 +53,15 @@ impl Delivery {
         let routes = config.routes.iter().map(|route| (route.target.clone(), route.url.clone())).collect();
         let spawning = Mutex::new(Pace::new(config.limits.spawn_rate));
         let limits = ChainLimits { max_depth, max_messages };
-        Ok(Self { hub, limits, routes: Routes::new(routes), nodes, spawning, retried: Mutex::default() })
+        Ok(Self {
+            hub,
+            limits,
+            routes: Routes::new(routes),
+            nodes,
+            spawning,
+            congestion: Mutex::default(),
+            retried: Mutex::default(),
+        })
     }
 
     /// Where an item goes: a process of this node, or else the node that a route names. What has neither stays here, where it
@@ -141,7 +151,7 @@ impl Delivery {
                 let push =
                     chain::of(None, id, 1, 0, self.limits).map_err(|refused| final_failure(refused.to_string()))?;
                 let draft = Draft { push: Some(push), ..draft(id.clone(), source, message) };
-                self.hand_over(&target, draft).await
+                self.hand_over(source, &target, draft).await
             }
         }
     }
@@ -159,14 +169,39 @@ impl Delivery {
         let target = self.target(target)?;
         let draft =
             Draft { mark: place.mark(MarkSource::of_process(place.source)), push: Some(place.push.clone()), ..draft };
-        self.hand_over(&target, draft).await
+        self.hand_over(place.source, &target, draft).await
     }
 
-    async fn hand_over(&self, target: &ProcessId, draft: Draft) -> Result<(), Failure> {
-        match tokio::time::timeout(ANSWER_TIME, self.hub.deliver(target, draft)).await {
-            Ok(taken) => taken.map(drop).map_err(|error| refused(&error)),
-            Err(_) => Err(no_answer(target)),
+    async fn hand_over(&self, source: &ProcessId, target: &ProcessId, draft: Draft) -> Result<(), Failure> {
+        let taken = self.try_to_hand_over(target, &draft).await;
+        let is_full = matches!(&taken, Err(Some(error)) if error.is_queue_full());
+        let closes_circle = {
+            let mut congestion = self.congestion.lock().unwrap_or_else(PoisonError::into_inner);
+            if is_full {
+                congestion.refused(source, target)
+            } else {
+                congestion.taken(source, target);
+                false
+            }
+        };
+        match taken {
+            Err(_) if closes_circle => self.try_to_hand_over(target, &Draft { closes_circle, ..draft }).await,
+            taken => taken,
         }
+        .map_err(|error| error.map_or_else(|| no_answer(target), |error| refused(&error)))
+    }
+
+    /// The error is empty where no answer came in time.
+    async fn try_to_hand_over(&self, target: &ProcessId, draft: &Draft) -> Result<(), Option<RequestError>> {
+        match tokio::time::timeout(ANSWER_TIME, self.hub.deliver(target, draft)).await {
+            Ok(taken) => taken.map(drop).map_err(Some),
+            Err(_) => Err(None),
+        }
+    }
+
+    /// `source` has nothing to deliver any more.
+    pub(super) fn idle(&self, source: &ProcessId) {
+        self.congestion.lock().unwrap_or_else(PoisonError::into_inner).idle(source);
     }
 
     async fn post(&self, url: &str, id: &MessageId, message: &SentMessage) -> Result<(), Failure> {
@@ -199,7 +234,7 @@ impl Delivery {
             // Not in its parent's row: messages of later slots may be there before it.
             let mark = Some(place.place_in(row("~first")?));
             let draft = Draft { mark, push: Some(of_child), ..draft(id, place.source, &first) };
-            self.hand_over(&child, draft).await?;
+            self.hand_over(place.source, &child, draft).await?;
         }
         let tag = |name: &str, value: &str| Tag::new(name, value);
         let told = SentMessage {
@@ -210,7 +245,7 @@ impl Delivery {
         };
         let id = MessageId::derived(&[b"spawned", child.as_str().as_bytes()]);
         let draft = Draft { mark: place.mark(row("~spawned")?), push: Some(of_note), ..draft(id, &child, &told) };
-        self.hand_over(place.source, draft).await
+        self.hand_over(place.source, place.source, draft).await
     }
 
     /// Creates `child`, unless it was created before: under whatever limits the node had then.
@@ -344,6 +379,7 @@ fn draft(id: MessageId, from: &ProcessId, message: &SentMessage) -> Draft {
         mark: None,
         push: None,
         cursor: None,
+        closes_circle: false,
     }
 }
 

@@ -227,9 +227,9 @@ impl Hub {
 
     /// Gives the message a slot, unless its mark or id says that it has had one. Returns the slot, if it is known, once it is
     /// on disk.
-    pub async fn deliver(&self, process: &ProcessId, draft: Draft) -> Result<Option<Slot>, RequestError> {
-        let mut drafts = Drafts(draft);
-        let schedule = |reply| Request::Schedule { draft: Box::new(drafts.next()), reply, outcome: None };
+    /// The id of `draft` is one that a log can hold.
+    pub async fn deliver(&self, process: &ProcessId, draft: &Draft) -> Result<Option<Slot>, RequestError> {
+        let schedule = |reply| Request::Schedule { draft: Box::new(draft.clone()), reply, outcome: None };
         match self.ask(process, schedule).await? {
             Answer::Scheduled { slot } => Ok(Some(slot)),
             Answer::Known => Ok(None),

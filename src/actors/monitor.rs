@@ -427,7 +427,7 @@ impl Round {
     async fn push_one(&mut self, item: Item) -> Result<One, RequestError> {
         match item {
             Item::Tick { due, cursor, draft } => {
-                let Some(slot) = self.hub.deliver(&self.process, *draft).await? else {
+                let Some(slot) = self.hub.deliver(&self.process, &draft).await? else {
                     debug!(target: "monitor", event = "cursor_elsewhere", process = %self.process, monitor = self.name, due);
                     return Ok(One::Elsewhere);
                 };

@@ -119,6 +119,7 @@ impl Pusher {
             Effect::Idle(source) => {
                 self.through.remove(&source);
                 self.origins.forget(&source);
+                self.delivery.idle(&source);
             }
             Effect::Note(note) => log(&note),
         }

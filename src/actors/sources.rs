@@ -143,6 +143,7 @@ impl LocalCron {
                 mark: None,
                 push: None,
                 cursor: Some(step),
+                closes_circle: false,
             };
             pulled.items.push(Item::Tick { due: tick.due, cursor: text, draft: Box::new(draft) });
             if pulled.items.len() >= limit {

@@ -173,7 +173,20 @@ impl Parts {
 
     fn draft(&mut self, draft: &Draft) {
         // All fields are named, so that a new one has to be either taken in or left out on purpose.
-        let Draft { id, is_new, origin: _, from, owner, anchor, tags, data, mark: _, push: _, cursor: _ } = draft;
+        let Draft {
+            id,
+            is_new,
+            origin: _,
+            from,
+            owner,
+            anchor,
+            tags,
+            data,
+            mark: _,
+            push: _,
+            cursor: _,
+            closes_circle: _,
+        } = draft;
         self.variant(u8::from(*is_new));
         if !is_new {
             self.text(id.as_str());

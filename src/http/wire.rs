@@ -60,6 +60,7 @@ impl MessageIn {
             mark: None,
             push: None,
             cursor: None,
+            closes_circle: false,
         })
     }
 }

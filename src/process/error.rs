@@ -64,6 +64,11 @@ impl RequestError {
         }
     }
 
+    /// Whether it is [`RequestError::queue_full`].
+    pub fn is_queue_full(&self) -> bool {
+        matches!(self, Self::Overloaded { key, .. } if *key == LimitKey::Queue.as_str())
+    }
+
     /// The code of the contract.
     pub fn code(&self) -> &'static str {
         match self {

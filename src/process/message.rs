@@ -137,6 +137,7 @@ impl Entry {
             mark: self.mark,
             push: self.push,
             cursor: None,
+            closes_circle: false,
         }
     }
 
@@ -172,6 +173,9 @@ pub struct Draft {
     /// How the message, being a tick, moves the cursor of the process's cron entries. It is scheduled only where that
     /// begins at the present cursor, and the cursor is stored with it.
     pub cursor: Option<CursorStep>,
+    /// Whether the sender waits for the receiver, which waits for the sender: the receiver takes the message although its queue
+    /// is full if it can make no room by itself, its outbox being full too.
+    pub closes_circle: bool,
 }
 
 /// A step of the cursor of a process's cron entries, in the texts of [`Cursor`](crate::cron::Cursor).

@@ -1,6 +1,7 @@
 //! What decides how messages leave: in which order, when again, when no more, under which name, and how far a chain may go.
 
 pub mod chain;
+mod congestion;
 mod gates;
 mod lane;
 mod names;
@@ -12,6 +13,7 @@ mod trouble;
 mod types;
 
 pub use chain::{ChainLimits, Refused};
+pub use congestion::Congestion;
 pub use names::{child_id, message_id};
 pub use pushing::Pushing;
 pub use route::Routes;

@@ -123,6 +123,7 @@ fn message(number: u64) -> Draft {
         mark: None,
         push: None,
         cursor: None,
+        closes_circle: false,
     }
 }
 

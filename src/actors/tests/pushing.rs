@@ -142,6 +142,33 @@ fn a_full_target_delays_its_own_pair_only() {
 }
 
 #[test]
+fn processes_that_fill_each_others_queues_go_on() {
+    for circle in [&["a", "b"][..], &["a"], &["a", "b", "c"]] {
+        usual(async |rig: Rig| {
+            for name in circle {
+                let process = rig.process_within(name, "fake", within(3, 2)).await;
+                rig.fakes.hold(&process, Manner::Obeying);
+            }
+            let mut following = circle.iter().cycle().skip(1);
+            for (number, name) in circle.iter().enumerate() {
+                let next = following.next().unwrap();
+                let wish = sending(&[(next, "1"), (next, "2"), (next, "3"), (next, "4")]);
+                rig.wish(&id(name), &wish).await;
+                rig.held(number + 1).await;
+                rig.wish(&id(name), &wish).await;
+                rig.wish(&id(name), &wish).await;
+            }
+            rig.fakes.let_go();
+            rig.quiet().await;
+            for name in circle {
+                assert_eq!(data(&rig.received(&id(name))), ["1", "2", "3", "4"].repeat(3), "{name} of {circle:?}");
+            }
+            assert!(rig.letters().await.is_empty());
+        });
+    }
+}
+
+#[test]
 fn targets_that_have_no_worker_and_get_none_hold_up_no_other() {
     run(Settings { workers_max: 2, ..Settings::default() }, async |rig| {
         let mut wish = Wish::default();

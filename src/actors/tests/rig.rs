@@ -493,6 +493,7 @@ pub(super) fn draft(data: &str) -> Draft {
         mark: None,
         push: None,
         cursor: None,
+        closes_circle: false,
     }
 }
 

@@ -27,6 +27,7 @@ fn draft(tags: &[(&str, &str)]) -> Draft {
         mark: None,
         push: None,
         cursor: None,
+        closes_circle: false,
     }
 }
 
@@ -217,7 +218,20 @@ fn any_draft() -> impl Strategy<Value = Draft> {
     (id, any::<bool>(), origin, [text(), text(), text(), text()], tags).prop_map(
         |(id, is_new, origin, [from, owner, anchor, data], tags)| {
             let tags = tags.into_iter().map(|(name, value)| Tag::new(name, value)).collect();
-            Draft { id, is_new, origin, from, owner, anchor, tags, data, mark: None, push: None, cursor: None }
+            Draft {
+                id,
+                is_new,
+                origin,
+                from,
+                owner,
+                anchor,
+                tags,
+                data,
+                mark: None,
+                push: None,
+                cursor: None,
+                closes_circle: false,
+            }
         },
     )
 }

@@ -146,7 +146,7 @@ impl<R: Waiting> Core<R> {
         }
         let (key, is_new) = ((draft.origin, draft.id.clone()), draft.is_new);
         let (mark, push, step) = (draft.mark.take(), draft.push.take(), draft.cursor.take());
-        let is_indexed = mark.is_none();
+        let (is_indexed, closes_circle) = (mark.is_none(), draft.closes_circle);
         let message = draft.at(&self.process, now);
         if let Some(mark) = &mark {
             match self.known_mark(history, mark) {
@@ -167,7 +167,7 @@ impl<R: Waiting> Core<R> {
         if step.as_ref().is_some_and(|step| !self.cursors.leads_on(step)) {
             return self.answer_known(Known::Stored, reply, outcome);
         }
-        if let Some(error) = self.no_room_for(&message, &limits) {
+        if let Some(error) = self.no_room_for(&message, &limits, closes_circle) {
             return self.answer(reply, Err(error));
         }
         let unsettled = &self.unsettled_ids;
@@ -191,12 +191,13 @@ impl<R: Waiting> Core<R> {
     }
 
     /// Why the message can't have a slot at present.
-    fn no_room_for(&self, message: &Message, limits: &Limits) -> Option<RequestError> {
+    fn no_room_for(&self, message: &Message, limits: &Limits, closes_circle: bool) -> Option<RequestError> {
         if message.size() > limits.message_size {
             let (size, most) = (message.size(), limits.message_size);
             return Some(RequestError::TooLarge { key: "message_size", size, most });
         }
-        if queued(self.assigned, self.visible) >= limits.queue {
+        let is_full = queued(self.assigned, self.visible) >= limits.queue;
+        if is_full && !(closes_circle && self.is_paused()) {
             return Some(RequestError::queue_full(&self.process, limits.queue));
         }
         self.refused.clone().map(RequestError::Store)

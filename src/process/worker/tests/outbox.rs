@@ -6,12 +6,17 @@ use super::world::{World, definition, draft};
 use crate::config::limits::Limits;
 use crate::ids::Slot;
 use crate::process::worker::{Answer, Note, Request};
-use crate::process::{Definition, Durability};
+use crate::process::{Definition, Draft, Durability};
 
 /// A process at rest whose outbox takes so many items.
 fn with_outbox(outbox: u64) -> World {
+    with_limits(outbox, 1000)
+}
+
+/// The same, with so many places in its queue.
+fn with_limits(outbox: u64, queue: u64) -> World {
     let mut world = World::at_rest();
-    let limits = Limits { outbox, queue: 1000, ..Limits::default() };
+    let limits = Limits { outbox, queue, ..Limits::default() };
     world.shut_down();
     world.succeed_with(Some(Definition { limits, ..definition("a") }), Vec::new());
     world.settle();
@@ -108,6 +113,24 @@ fn the_log_hears_of_a_pause_once_until_half_of_the_outbox_was_free() {
     world.store_messages(&["x"]);
     world.turn(&Turn::of(1));
     assert_eq!((pauses(&world), ended(&world)), (2, 1), "4 of 4");
+}
+
+#[test]
+fn a_full_queue_takes_what_closes_a_circle_only_from_a_paused_process() {
+    let closing = |id| Box::new(Draft { closes_circle: true, ..*draft(id, "x") });
+    let mut world = with_limits(2, 4);
+    world.store_messages(&["send 2"; 4]);
+    world.schedule(1, 1, "x");
+    world.ask(Request::Schedule { draft: closing(2), reply: 2, outcome: None });
+    assert_eq!([1, 2].map(|ticket| world.said(ticket)), ["overloaded"; 2], "it goes on by itself");
+    world.turn(&Turn::of(1));
+    world.settle();
+    world.schedule(3, 3, "x");
+    world.settle();
+    world.schedule(4, 4, "x");
+    world.ask(Request::Schedule { draft: closing(5), reply: 5, outcome: None });
+    world.settle();
+    assert_eq!([3, 4, 5].map(|ticket| world.said(ticket)), ["scheduled 6", "overloaded", "scheduled 7"]);
 }
 
 #[test]

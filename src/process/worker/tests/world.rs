@@ -57,6 +57,7 @@ pub(super) fn draft(id: u64, data: &str) -> Box<Draft> {
         mark: None,
         push: None,
         cursor: None,
+        closes_circle: false,
     })
 }
 
