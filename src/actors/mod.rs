@@ -34,7 +34,7 @@ pub use group_monitor::{GroupMonitor, StartGroupMonitor, StopGroupMonitor};
 pub use group_registry::GroupRegistry;
 pub use hub::{Awaiting, Hub, HubOptions};
 pub use messages::{Awaited, Ended, Lookup, Queued, Reply, Shutdown, Told};
-pub use monitor::{EndMonitor, Monitor, MonitorEnded, Seen, Sight};
+pub use monitor::{EndMonitor, Monitor, MonitorEnded, Seen, Sight, name_of};
 pub use monitor_registry::{ListMonitors, MonitorRegistry, StartMonitor, StopMonitor, TakeUpMonitors};
 pub use process_worker::ProcessWorker;
 pub use pusher::{LookRound, Pusher};

@@ -21,6 +21,7 @@ use super::keeping::keep;
 use super::pusher::Push;
 use super::sources::{Item, Pulled, Source};
 use super::ticker::{Arm, StopTicker, Tick, Ticker, TickerDied};
+use crate::client::Endpoint;
 use crate::clock::Millis;
 use crate::config::MonitorConfig;
 use crate::ids::{MessageId, ProcessId, Slot};
@@ -82,11 +83,11 @@ impl Sight {
     }
 }
 
-/// What a monitor that pulls from `source` is called in the log.
-pub(super) fn name_of(source: &MonitorSource) -> &str {
+/// What a monitor that pulls from `source` is called, in the log and elsewhere.
+pub fn name_of(source: &MonitorSource) -> String {
     match source {
-        MonitorSource::Local => "local",
-        MonitorSource::Url(url) => url,
+        MonitorSource::Local => "local".to_owned(),
+        MonitorSource::Url(url) => Endpoint::shown(url),
     }
 }
 
@@ -161,7 +162,7 @@ impl Monitor {
     ) -> Self {
         let record = sight.look().record.clone();
         let process = record.process;
-        let name = name_of(&record.source).to_owned();
+        let name = name_of(&record.source);
         let sentinel = Sentinel { ended, process: process.clone(), incarnation, is_over: false };
         let cursor = record.cursor;
         Self { hub, config, process, name, source, sight, cursor, sentinel, ticker: None, is_asked_again: false }

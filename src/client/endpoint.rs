@@ -29,6 +29,16 @@ impl Endpoint {
         Ok(Self(url))
     }
 
+    /// What a person is shown of a URL: the text as it stands, unless it holds secrets.
+    pub fn shown(text: &str) -> String {
+        let is_plain = !text.contains(['@', '?', '#']);
+        if is_plain {
+            text.to_owned()
+        } else {
+            Self::parse(text).map_or_else(|_| without_secrets(text), |url| url.to_string())
+        }
+    }
+
     /// The URL `segments` deeper. Each is one segment, whatever it holds; `.` and `..` are none.
     pub(super) fn at(&self, segments: &[&str]) -> Self {
         let mut url = self.0.clone();
@@ -125,6 +135,9 @@ mod tests {
 
     #[test]
     fn no_text_shows_a_secret() {
+        assert_eq!(Endpoint::shown("https://user:secret@host:1?key=secret"), "https://host:1/?…");
+        assert_eq!(Endpoint::shown("no url, user:secret@host"), "…@host");
+        assert_eq!(Endpoint::shown("http://host:1"), "http://host:1");
         let good = endpoint("https://user:secret@host:1/path?key=secret#secret");
         assert_eq!(good.to_string(), "https://host:1/path?…");
         assert_eq!(format!("{good:?}"), "https://host:1/path?…");

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::error::ApiError;
-use crate::actors::{Seen, StartMonitor};
+use crate::actors::{Seen, StartMonitor, name_of};
 use crate::ids::{MessageId, ProcessId, Slot};
 use crate::process::{DeadLetter, Json, MonitorSource};
 use crate::units::{format_duration, parse_duration};
@@ -67,10 +67,7 @@ impl MonitorOut {
             process: record.process.clone(),
             rate: format_duration(record.rate),
             cursor: record.cursor.clone(),
-            source: match &record.source {
-                MonitorSource::Local => "local".to_owned(),
-                MonitorSource::Url(url) => url.clone(),
-            },
+            source: name_of(&record.source),
             last_tick: rounds.last_tick,
             last_error: rounds.last_error.clone(),
             ticks: rounds.ticks,

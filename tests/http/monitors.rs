@@ -49,6 +49,10 @@ fn a_monitor_is_new_or_the_same_or_another() {
             let said = start(&node, other).await.refusal(409, "conflict");
             assert!(said.contains("DELETE /monitors/p"), "{said}");
         }
+        let secret = NOBODY.replace("//", "//user:secret@");
+        let kept = start(&node, json!({ "process": "secret", "source": secret })).await.json(201);
+        assert!(!kept["source"].as_str().unwrap().contains("secret"), "{kept}");
+        assert_eq!(node.delete("/monitors/secret").await.status, 204);
         start(&node, json!({ "process": "q", "source": NOBODY, "cursor": "c" })).await.json(201);
         let listed = monitors(&node).await;
         let listed: Vec<_> = listed.iter().map(|one| [&one["process"], &one["rate"], &one["cursor"]]).collect();
