@@ -11,7 +11,7 @@ use std::path::Path;
 
 /// Which top-level modules stand on which floor.
 const FLOORS: [&[&str]; 6] = [
-    &["ids", "clock", "tag", "units", "cron", "config", "logging", "metrics"],
+    &["ids", "clock", "tag", "units", "glob", "cron", "config", "logging", "metrics"],
     &["process", "group", "supervise", "monitor", "push", "stats", "alert"],
     &["store", "device", "client", "host"],
     &["actors"],

@@ -13,6 +13,7 @@ use super::process::{ProcessConfig, ReadSource};
 use super::push::{MonitorConfig, PushConfig, RouteConfig};
 use super::reader::{self, Table};
 use super::units;
+use super::watch::WatchConfig;
 use super::workers::WorkersConfig;
 
 /// The file that is taken when none is named and it exists.
@@ -57,6 +58,8 @@ pub struct Config {
     pub push: PushConfig,
     /// Where messages for other nodes' processes go; the first that fits counts.
     pub routes: Vec<RouteConfig>,
+    /// Which host processes are watched, and how.
+    pub watch: WatchConfig,
     /// The processes that the node hosts from its start on.
     pub processes: Vec<ProcessConfig>,
 }
@@ -74,6 +77,7 @@ impl Config {
             monitor: root.section("monitor", MonitorConfig::read),
             push: root.section("push", PushConfig::read),
             routes: RouteConfig::read_all(root),
+            watch: root.section("watch", WatchConfig::read),
             processes: ProcessConfig::read_all(root, origin, sources),
         }
     }

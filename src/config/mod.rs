@@ -17,6 +17,7 @@ mod problem;
 mod process;
 mod push;
 mod reader;
+mod watch;
 mod workers;
 
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub use origin::Origin;
 pub use problem::{ConfigError, Place, Problem};
 pub use process::{DeviceKind, ErrorStrategy, ProcessConfig, Source};
 pub use push::{MonitorConfig, PushConfig, RouteConfig};
+pub use watch::{WatchBackend, WatchConfig, WatchRoute};
 pub use workers::{AwaitInProgress, WorkersConfig};

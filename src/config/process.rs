@@ -135,7 +135,7 @@ impl ProcessConfig {
     }
 }
 
-fn process_id() -> Kind<'static, ProcessId> {
+pub(super) fn process_id() -> Kind<'static, ProcessId> {
     kind::parsed("an id of 1 to 64 characters of A-Z, a-z, 0-9, _ and -", |text| {
         ProcessId::parse(text).map_err(|_| Mismatch::default())
     })

@@ -35,7 +35,7 @@ fn unknown_keys_name_the_known_and_the_nearest() {
         (
             "wurkers = 1",
             &["n.toml:1:1: wurkers: found an unknown key, expected one of node, log, http, workers, limits, store, \
-               monitor, push, route, process; did you mean workers?"],
+               monitor, push, route, watch, process; did you mean workers?"],
         ),
         (
             "[store]\nDisk-Reserve = 1",
@@ -408,6 +408,7 @@ fn what_is_read_is_what_stands_there() {
         limits: NodeLimits { process: limits::Limits { gas: 2_000_000, ..defaults.limits.process }, ..defaults.limits },
         store: defaults.store,
         monitor: defaults.monitor,
+        watch: defaults.watch,
         push: PushConfig { attempts: 3, ..defaults.push },
         routes: vec![RouteConfig { target: "b-*".to_owned(), url: "https://b.example:1".to_owned() }],
         processes: vec![
