@@ -1,10 +1,12 @@
-//! Counters of what happens and of what was lost, and how long some of it takes.
+//! Counters of what happens and of what was lost, how long some of it takes, and how some of it stands.
 //!
 //! They live in one registry of the process, so that a library function deep down can count without carrying a handle.
 
 use std::sync::LazyLock;
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -85,6 +87,34 @@ counters! {
     outside_left_out,
     /// Requests that were refused because a limit was reached.
     requests_refused,
+    /// Events of host processes that the kernel or /proc gave.
+    watch_received,
+    /// Events of host processes that were lost before they were read.
+    watch_lost,
+    /// Records of ends that the kernel had to drop: no event is missing, but details of one are.
+    watch_records_lost,
+    /// Times that /proc was looked through to make the map of host processes right.
+    watch_rescans,
+    /// Files below /proc that could not be read for want of a permission.
+    watch_denied,
+    /// Host processes whose creation was told without a name.
+    watch_unresolved_names,
+    /// Events of host processes that found the queue full.
+    watch_dropped,
+    /// Creations of host processes that were told.
+    watch_created,
+    /// Ends of host processes that were told.
+    watch_destroyed,
+    /// Events of host processes that became messages.
+    watch_routed,
+    /// Events of host processes that did not become messages of their own, but are counted in one.
+    watch_coalesced,
+    /// Events of host processes that could not become messages, those that they stood for among them.
+    watch_unrouted,
+    /// Events that listeners were too slow for.
+    watch_listeners_missed,
+    /// Times that the watch of host processes ended and was started again.
+    watch_restarts,
 }
 
 /// Every histogram of the node.
@@ -92,11 +122,16 @@ counters! {
 pub struct Histograms {
     /// How late the ticks of monitors come.
     pub tick_lateness_seconds: Histogram,
+    /// From the kernel's time stamp of an event of a host process to its telling.
+    pub watch_latency_seconds: Histogram,
 }
 
 impl Default for Histograms {
     fn default() -> Self {
-        Self { tick_lateness_seconds: Histogram::new(exponential_buckets(0.001, 4.0, 9)) }
+        Self {
+            tick_lateness_seconds: Histogram::new(exponential_buckets(0.001, 4.0, 9)),
+            watch_latency_seconds: Histogram::new(exponential_buckets(0.000_01, 4.0, 10)),
+        }
     }
 }
 
@@ -104,8 +139,36 @@ impl Histograms {
     fn register(&self, registry: &mut Registry) {
         let help = "How late the ticks of monitors come.";
         registry.register("tick_lateness_seconds", help, self.tick_lateness_seconds.clone());
+        let help = "From the kernel's time stamp of an event of a host process to its telling.";
+        registry.register("watch_latency_seconds", help, self.watch_latency_seconds.clone());
     }
 }
+
+/// Every gauge of the node.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Events of host processes that wait to be told.
+    pub watch_queue_depth: Gauge,
+    watch_backend: Family<Vec<(String, String)>, Gauge>,
+}
+
+impl Gauges {
+    /// Shows whether the watch of host processes runs on `backend`.
+    pub fn watch_backend(&self, backend: &str, runs: bool) {
+        let label = vec![("backend".to_owned(), backend.to_owned())];
+        self.watch_backend.get_or_create(&label).set(i64::from(runs));
+    }
+
+    fn register(&self, registry: &mut Registry) {
+        let help = "Events of host processes that wait to be told.";
+        registry.register("watch_queue_depth", help, self.watch_queue_depth.clone());
+        let help = "Which backend the watch of host processes runs on: 1 for that, 0 for others.";
+        registry.register("watch_backend", help, self.watch_backend.clone());
+    }
+}
+
+/// The node's gauges.
+pub static GAUGES: LazyLock<Gauges> = LazyLock::new(Gauges::default);
 
 /// The node's histograms.
 pub static HISTOGRAMS: LazyLock<Histograms> = LazyLock::new(Histograms::default);
@@ -113,10 +176,32 @@ pub static HISTOGRAMS: LazyLock<Histograms> = LazyLock::new(Histograms::default)
 /// The node's counters.
 pub static COUNTERS: LazyLock<Counters> = LazyLock::new(Counters::default);
 
-/// A registry that holds every counter under the prefix `mainstay`.
+/// A registry that holds every metric under the prefix `mainstay`.
 pub fn registry() -> Registry {
     let mut registry = Registry::with_prefix("mainstay");
     COUNTERS.register(&mut registry);
     HISTOGRAMS.register(&mut registry);
+    GAUGES.register(&mut registry);
     registry
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_told_under_their_names() {
+        GAUGES.watch_backend("poll", true);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry()).unwrap();
+        for line in [
+            "# TYPE mainstay_watch_denied counter",
+            "mainstay_watch_denied_total ",
+            "mainstay_watch_backend{backend=\"poll\"} 1",
+            "# TYPE mainstay_watch_latency_seconds histogram",
+            "mainstay_watch_queue_depth ",
+        ] {
+            assert!(text.lines().any(|found| found.starts_with(line)), "{line} is not in\n{text}");
+        }
+    }
 }

@@ -25,7 +25,7 @@ use crate::store::ReadError;
 use crate::{config, cron};
 
 /// A process of this node has so long to take a message; then another gets its turn, and it is asked again later.
-const ANSWER_TIME: Duration = Duration::from_secs(30);
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(30);
 
 /// How items are delivered. One per node.
 pub struct Delivery {
@@ -393,18 +393,18 @@ pub(super) fn final_failure(reason: String) -> Failure {
 }
 
 /// The store can't be read at present.
-fn unread(error: ReadError) -> Failure {
+pub(super) fn unread(error: ReadError) -> Failure {
     Failure::Later { reason: error.to_string(), counts: false }
 }
 
 /// Whether it was taken is not known; taken twice it is not.
-fn no_answer(process: &ProcessId) -> Failure {
+pub(super) fn no_answer(process: &ProcessId) -> Failure {
     let reason = format!("process {process} did not answer within {} s; it is asked again", ANSWER_TIME.as_secs());
     Failure::Later { reason, counts: false }
 }
 
 /// What a refusal by a process of this node means for a delivery.
-fn refused(error: &RequestError) -> Failure {
+pub(super) fn refused(error: &RequestError) -> Failure {
     let reason = error.to_string();
     match error {
         RequestError::BadRequest(_)

@@ -26,6 +26,7 @@ mod sharing;
 mod sources;
 mod ticker;
 mod trials;
+mod watcher;
 
 pub use base_worker::BaseWorker;
 pub use delivery::Delivery;
@@ -44,6 +45,10 @@ pub use registration::{FindOrRegister, Registration, Resolution};
 pub use services::Services;
 pub use sources::{Item, Pulled, Source};
 pub use trials::TrialRoom;
+pub use watcher::fake as fake_machine;
+pub use watcher::{
+    Feed, HostWatch, Listening, Machine, Reconfigure, Sink, Source as HostSource, Told as ToldEvent, Watcher, Watching,
+};
 
 #[cfg(test)]
 mod tests;

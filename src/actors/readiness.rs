@@ -18,6 +18,8 @@ pub struct Check {
     pub name: &'static str,
     /// What is wrong with it, if anything.
     pub error: Option<String>,
+    /// What there is to say about it though it is well.
+    pub detail: Option<String>,
 }
 
 impl Readiness {
@@ -33,12 +35,13 @@ impl Readiness {
 
     /// What must be well, and whether it is.
     pub fn checks(&self, store: &Store) -> Vec<Check> {
-        let error = |is_bad: bool, text: &str| is_bad.then(|| text.to_owned());
+        let check = |name, error: Option<String>| Check { name, error, detail: None };
+        let is_bad = |is_bad: bool, text: &str| is_bad.then(|| text.to_owned());
         let waiting = !self.has_taken_up.load(Ordering::Relaxed);
         vec![
-            Check { name: "store", error: store.is_healthy().err() },
-            Check { name: "pending", error: error(waiting, "work that waited at the start is being taken up") },
-            Check { name: "node", error: error(self.is_stopping.load(Ordering::Relaxed), "the node is stopping") },
+            check("store", store.is_healthy().err()),
+            check("pending", is_bad(waiting, "work that waited at the start is being taken up")),
+            check("node", is_bad(self.is_stopping.load(Ordering::Relaxed), "the node is stopping")),
         ]
     }
 }

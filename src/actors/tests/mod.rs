@@ -20,3 +20,4 @@ mod sharing;
 mod soak;
 mod spawning;
 mod waiting;
+mod watching;

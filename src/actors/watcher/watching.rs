@@ -1,0 +1,80 @@
+//! What others may see of the watcher: the feed, the map, how it fares.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::super::readiness::Check;
+use super::feed::Feed;
+use super::source::HostWatch;
+use crate::clock::Millis;
+use crate::host::HostProcess;
+
+/// What others may see of the watcher. Shared by the watcher and whoever asks.
+pub struct Watching {
+    feed: Feed,
+    state: Mutex<State>,
+}
+
+struct State {
+    watch: Arc<dyn HostWatch>,
+    /// Why it does not run at present.
+    trouble: Option<String>,
+}
+
+impl Watching {
+    /// Of a watch that has just begun, on a node that started at `now`.
+    pub(super) fn new(watch: Arc<dyn HostWatch>, now: Millis) -> Self {
+        Self { feed: Feed::new(now), state: Mutex::new(State { watch, trouble: None }) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing is left half done under this lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The last events, and those to come.
+    pub fn feed(&self) -> &Feed {
+        &self.feed
+    }
+
+    /// The living host processes that pass the filter, by number. While the watch is being started again, those of before.
+    pub async fn processes(&self) -> Vec<HostProcess> {
+        let watch = self.watch();
+        // The map may be large, and its lock is that of the thread that keeps it.
+        tokio::task::spawn_blocking(move || watch.processes()).await.unwrap_or_default()
+    }
+
+    /// How it fares. A watch that does not run makes a node no less ready for its processes.
+    pub fn check(&self) -> Check {
+        let state = self.lock();
+        let detail = match &state.trouble {
+            Some(trouble) => format!("not watching: {trouble}"),
+            None => {
+                let lacks: Vec<_> = state.watch.lacks().iter().map(|lack| lack.what).collect();
+                let without = if lacks.is_empty() { String::new() } else { format!("; without {}", lacks.join(", ")) };
+                format!("ok, by {}: {}{without}", state.watch.backend().as_str(), state.watch.reason())
+            }
+        };
+        Check { name: "watch", error: None, detail: Some(detail) }
+    }
+
+    pub(super) fn watch(&self) -> Arc<dyn HostWatch> {
+        self.lock().watch.clone()
+    }
+
+    /// It runs again. Gives back the one before, to be dropped where one may block.
+    pub(super) fn replace(&self, watch: Arc<dyn HostWatch>) -> Arc<dyn HostWatch> {
+        let mut state = self.lock();
+        state.trouble = None;
+        std::mem::replace(&mut state.watch, watch)
+    }
+
+    /// It does not run, and why.
+    pub(super) fn fails(&self, trouble: String) {
+        self.lock().trouble = Some(trouble);
+    }
+
+    /// Ends everybody's listening: the node stops.
+    pub fn close(&self) {
+        self.feed.close();
+    }
+}
