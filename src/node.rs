@@ -1,7 +1,7 @@
 //! The composition root: what is started in which order, and stopped in which.
 //!
-//! Start: store, compute threads, registries (an arbiter each), configured processes, HTTP, then the work that waited.
-//! Stop: HTTP (requests that run may end), workers, arbiters, store.
+//! Start: store, compute threads, registries (an arbiter each), configured processes, the watcher, HTTP, then the work that
+//! waited. Stop: the watcher, HTTP (requests that run may end), workers, arbiters, store.
 
 mod definitions;
 mod files;
@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix::{Actor, Arbiter};
+use actix::{Actor, Addr, Arbiter};
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use tokio::task::JoinHandle;
@@ -24,8 +24,8 @@ pub use definitions::check_sources;
 use signals::{Signal, Signals};
 
 use crate::actors::{
-    Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, Services, TrialRoom,
-    take_up_pending,
+    Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, Machine, MemoryLedger, Readiness, Services,
+    Shutdown, TrialRoom, Watcher, Watching, take_up_pending,
 };
 use crate::client::{self, Client};
 use crate::clock::Clock;
@@ -86,6 +86,7 @@ pub struct Node {
     store: Store,
     arbiters: Vec<Arbiter>,
     readiness: Arc<Readiness>,
+    watcher: Option<Addr<Watcher>>,
     server: ServerHandle,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -102,7 +103,7 @@ pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
                 info!(target: "node", event = "stopping", reason = name);
                 break;
             }
-            Signal::Reload => reloader.reload(&node.hub, logging).await,
+            Signal::Reload => reloader.reload(&node.hub, node.watcher.as_ref(), logging).await,
         }
     }
     notify(&[sd_notify::NotifyState::Stopping]);
@@ -139,7 +140,9 @@ impl Node {
         Services::start(&delivery, config, &client, &handles);
         let group_monitor = GroupMonitor::new(hub.clone(), config.workers.group_monitor).start();
         let now_from_cache = config.workers.process_now_from_cache;
-        let face = Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache);
+        let (watcher, watching) = watch(&hub, config).await?.unzip();
+        let face = Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache)
+            .with_watching(watching);
         let longest_stop = config.node.shutdown_grace + INTERRUPT_TIME + ANSWER_TIME;
         let http = HttpConfig { max_connections, ..config.http.clone() };
         let (server, address) = serve(Data::new(face), &http, cores, longest_stop)
@@ -156,7 +159,7 @@ impl Node {
         ];
         info!(target: "http", event = "listening", addr = %address, name = config.node.name,
             data_dir = %config.node.data_dir.display(), config = %config.origin);
-        Ok(Self { hub, address, store, arbiters, readiness, server: handle, tasks })
+        Ok(Self { hub, address, store, arbiters, readiness, watcher, server: handle, tasks })
     }
 
     /// The way to its processes.
@@ -172,6 +175,10 @@ impl Node {
     /// Stops it: requests that run have `grace` to end, workers store what is worth it, the store is closed.
     pub async fn stop(self, grace: Duration) -> Result<(), NodeError> {
         self.readiness.stopping();
+        if let Some(watcher) = &self.watcher {
+            // Who listens to events would hold up the rest.
+            let _ = watcher.send(Shutdown).await;
+        }
         let mut drained = std::pin::pin!(self.server.stop(true));
         let is_drained = tokio::time::timeout(grace, &mut drained).await.is_ok();
         if !is_drained {
@@ -204,6 +211,16 @@ impl Node {
             Err(error) => Err(NodeError::Internal(format!("closing the store: {error}"))),
         }
     }
+}
+
+/// Starts to watch host processes, where that is wanted.
+async fn watch(hub: &Hub, config: &Config) -> Result<Option<(Addr<Watcher>, Arc<Watching>)>, NodeError> {
+    if !config.watch.enabled {
+        return Ok(None);
+    }
+    let begun = Watcher::begin(hub.clone(), config.watch.clone(), Arc::new(Machine::default())).await;
+    let refused = |error| NodeError::Setup(format!("{}: watch.backend: {error}", config.origin));
+    begun.map(Some).map_err(refused)
 }
 
 fn environment(

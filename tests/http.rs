@@ -1,5 +1,5 @@
-//! The HTTP face in process: the whole contract of `/processes`, `/groups`, `/monitors`, `/dead-letters`,
-//! `/livez` and `/readyz`, over a store in memory.
+//! The HTTP face in process: the whole contract of `/processes`, `/groups`, `/monitors`, `/dead-letters`, `/events`,
+//! `/host/processes`, `/livez` and `/readyz`, over a store in memory.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets what it does not expect ends there")]
 
@@ -19,6 +19,8 @@ mod chain;
 mod creating;
 #[path = "http/cron.rs"]
 mod cron;
+#[path = "http/events.rs"]
+mod events;
 #[path = "http/groups.rs"]
 mod groups;
 #[path = "http/ids.rs"]

@@ -26,5 +26,6 @@ mod node {
     mod signals;
     mod start;
     mod two_nodes;
+    mod watch;
     mod workers;
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use actix::Addr;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::error::ApiError;
-use crate::actors::{Delivery, GroupMonitor, Hub, Readiness};
+use crate::actors::{Delivery, GroupMonitor, Hub, Readiness, Watching};
 use crate::config::{HttpConfig, NamedToken};
 use crate::process::RequestError;
 use crate::units::format_duration;
@@ -25,6 +25,8 @@ pub struct Face {
     pub delivery: Arc<Delivery>,
     /// Whether the node is ready.
     pub readiness: Arc<Readiness>,
+    /// What is seen of host processes, if they are watched.
+    pub watching: Option<Arc<Watching>>,
     /// Who may ask; empty: anyone.
     pub tokens: Vec<NamedToken>,
     /// Further names of the node.
@@ -37,7 +39,11 @@ pub struct Face {
     pub now_from_cache: bool,
     max_waiting: usize,
     waiting: Semaphore,
+    streams: Arc<Semaphore>,
 }
+
+/// So many clients listen to events at a time.
+const STREAMS: usize = 256;
 
 /// A body that is too long is still read up to so many times its limit, so that the client comes to hear the answer.
 const DRAIN_FACTOR: usize = 16;
@@ -57,6 +63,7 @@ impl Face {
             group_monitor,
             delivery,
             readiness,
+            watching: None,
             tokens: config.tokens.clone(),
             hosts: config.hosts.clone(),
             request_timeout: config.request_timeout,
@@ -64,7 +71,21 @@ impl Face {
             now_from_cache,
             max_waiting: config.max_waiting,
             waiting: Semaphore::new(config.max_waiting.min(Semaphore::MAX_PERMITS)),
+            streams: Arc::new(Semaphore::new(STREAMS)),
         }
+    }
+
+    /// The face of a node that watches host processes.
+    pub fn with_watching(self, watching: Option<Arc<Watching>>) -> Self {
+        Self { watching, ..self }
+    }
+
+    /// The right to listen to events.
+    pub fn stream_permit(&self) -> Result<OwnedSemaphorePermit, RequestError> {
+        self.streams.clone().try_acquire_owned().map_err(|_| RequestError::Overloaded {
+            key: "event_streams",
+            what: format!("{STREAMS} clients listen to events already"),
+        })
     }
 
     fn enter(&self) -> Result<SemaphorePermit<'_>, RequestError> {

@@ -19,11 +19,12 @@ async fn livez() -> HttpResponse {
 }
 
 async fn readyz(face: Data<Face>) -> HttpResponse {
-    let checks = face.readiness.checks(&face.hub.environment().store);
+    let mut checks = face.readiness.checks(&face.hub.environment().store);
+    checks.extend(face.watching.as_ref().map(|watching| watching.check()));
     let is_ready = checks.iter().all(|check| check.error.is_none());
     let shown: Map<String, Value> = checks
         .into_iter()
-        .map(|check| (check.name.to_owned(), json!(check.error.as_deref().unwrap_or("ok"))))
+        .map(|check| (check.name.to_owned(), json!(check.error.or(check.detail).as_deref().unwrap_or("ok"))))
         .collect();
     let status = if is_ready { "ok" } else { "unavailable" };
     let body = json!({ "status": status, "checks": shown });

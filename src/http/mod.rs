@@ -2,6 +2,7 @@
 
 mod chain;
 mod error;
+mod events;
 mod face;
 mod groups;
 mod guard;

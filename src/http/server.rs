@@ -10,7 +10,7 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, middleware};
 
 use super::error::ApiError;
 use super::face::Face;
-use super::{groups, guard, health, monitors, processes};
+use super::{events, groups, guard, health, monitors, processes};
 use crate::config::HttpConfig;
 
 /// How long a client may take to send the head of a request.
@@ -22,6 +22,7 @@ fn routes(config: &mut ServiceConfig) {
     processes::routes(config);
     groups::routes(config);
     monitors::routes(config);
+    events::routes(config);
 }
 
 /// What paths that lead nowhere are answered with.

@@ -1,13 +1,14 @@
-//! Takes over what may change while the node runs: the log's filter and the configured processes.
+//! Takes over what may change while the node runs: the log's filter, the configured processes, what is watched.
 
 use std::collections::HashSet;
 
+use actix::Addr;
 use sd_notify::NotifyState;
 use tracing::{error, info, warn};
 
 use super::definitions::{check_sources, define};
 use super::notify;
-use crate::actors::Hub;
+use crate::actors::{Hub, Reconfigure, Watcher};
 use crate::config::{Config, Origin, load};
 use crate::logging::Logging;
 
@@ -22,7 +23,7 @@ impl Reloader {
     }
 
     /// Loads the configuration again. A bad one changes nothing.
-    pub(super) async fn reload(&mut self, hub: &Hub, logging: &Logging) {
+    pub(super) async fn reload(&mut self, hub: &Hub, watcher: Option<&Addr<Watcher>>, logging: &Logging) {
         let mut states = vec![NotifyState::Reloading];
         states.extend(NotifyState::monotonic_usec_now().ok());
         notify(&states);
@@ -35,13 +36,13 @@ impl Reloader {
             Ok(config)
         });
         match loaded {
-            Ok(config) => self.take_over(config, hub, logging).await,
+            Ok(config) => self.take_over(config, hub, watcher, logging).await,
             Err(error) => error!(target: "node", event = "reload_refused", %error, "nothing was changed"),
         }
         notify(&[NotifyState::Ready]);
     }
 
-    async fn take_over(&mut self, config: Config, hub: &Hub, logging: &Logging) {
+    async fn take_over(&mut self, config: Config, hub: &Hub, watcher: Option<&Addr<Watcher>>, logging: &Logging) {
         if config.log.filter != self.config.log.filter
             && let Err(error) = logging.set_filter(&config.log.filter)
         {
@@ -60,6 +61,10 @@ impl Reloader {
             if let Err(error) = define(hub, process).await {
                 error!(target: "node", event = "reload_failed", process = %process.id, %error);
             }
+        }
+        if let Some(watcher) = watcher {
+            // Its routes may lead to processes that were just defined.
+            let _ = watcher.send(Reconfigure(config.watch.clone())).await;
         }
         let waiting = self.config.needs_restart(&config);
         if !waiting.is_empty() {
@@ -82,6 +87,11 @@ impl Config {
             ("workers", self.workers != new.workers),
             ("limits", self.limits != new.limits),
             ("store", self.store != new.store),
+            ("watch.enabled", self.watch.enabled != new.watch.enabled),
+            ("watch.backend", self.watch.backend != new.watch.backend),
+            ("watch.poll_interval", self.watch.poll_interval != new.watch.poll_interval),
+            ("watch.realtime", self.watch.realtime != new.watch.realtime),
+            ("watch.queue", self.watch.queue != new.watch.queue),
         ];
         sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }

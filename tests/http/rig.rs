@@ -6,15 +6,17 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix::Actor;
+use actix::{Actor, Addr};
 use actix_web::HttpResponse;
-use actix_web::body::to_bytes;
+use actix_web::body::{BoxBody, MessageBody as _, to_bytes};
 use actix_web::http::header::HeaderMap;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::Data;
 use bytes::Bytes;
+use mainstay::actors::fake_machine::FakeMachine;
 use mainstay::actors::{
     Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, Services, TrialRoom,
+    Watcher,
 };
 use mainstay::client::{self, Client};
 use mainstay::clock::Clock;
@@ -40,7 +42,7 @@ const LOOK: Duration = Duration::from_millis(5);
 /// The counter that is shipped.
 pub const COUNTER: &str = include_str!("../../config/processes/counter.lua");
 
-type Calling = Pin<Box<dyn Future<Output = Answer>>>;
+type Calling = Pin<Box<dyn Future<Output = HttpResponse>>>;
 
 /// A node behind its HTTP face.
 pub struct Node {
@@ -50,6 +52,9 @@ pub struct Node {
     pub fakes: Fakes,
     pub faults: Faults,
     pub config: Config,
+    /// The machine whose processes are watched, where `[watch]` is enabled.
+    pub machine: FakeMachine,
+    pub watcher: Option<Addr<Watcher>>,
     call: Rc<dyn Fn(TestRequest) -> Calling>,
     _folder: TempDir,
 }
@@ -159,28 +164,42 @@ impl Node {
         let group_monitor = GroupMonitor::new(hub.clone(), config.workers.group_monitor).start();
         let readiness = Arc::new(Readiness::default());
         let now_from_cache = config.workers.process_now_from_cache;
-        let face =
-            Data::new(Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache));
+        let machine = FakeMachine::default();
+        let (watcher, watching) = if config.watch.enabled {
+            let begun = Watcher::begin(hub.clone(), config.watch.clone(), Arc::new(machine.clone()));
+            Some(begun.await.unwrap()).unzip()
+        } else {
+            (None, None)
+        };
+        let face = Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache);
+        let face = Data::new(face.with_watching(watching));
         let service = Rc::new(init_service(app(face.clone())).await);
         let call = move |request: TestRequest| -> Calling {
             let service = service.clone();
             Box::pin(async move {
                 let answered = actix_web::dev::Service::call(&*service, request.to_request()).await;
-                let response = match answered {
+                match answered {
                     Ok(answered) => answered.into_parts().1.map_into_boxed_body(),
                     Err(error) => HttpResponse::from_error(error),
-                };
-                let (head, body) = response.into_parts();
-                let status = head.status().as_u16();
-                let body = to_bytes(body).await.unwrap_or_else(|error| panic!("the body: {error}"));
-                Answer { status, headers: head.headers().clone(), body }
+                }
             })
         };
-        Self { hub, face, readiness, fakes, faults, config, call: Rc::new(call), _folder: folder }
+        let call = Rc::new(call);
+        Self { hub, face, readiness, fakes, faults, config, machine, watcher, call, _folder: folder }
     }
 
     pub async fn send(&self, request: TestRequest) -> Answer {
-        (self.call)(request).await
+        let (head, body) = (self.call)(request).await.into_parts();
+        let status = head.status().as_u16();
+        let body = to_bytes(body).await.unwrap_or_else(|error| panic!("the body: {error}"));
+        Answer { status, headers: head.headers().clone(), body }
+    }
+
+    /// An answer whose body comes piece by piece.
+    pub async fn open(&self, request: TestRequest) -> Open {
+        let (head, body) = (self.call)(request).await.into_parts();
+        assert_eq!(head.status().as_u16(), 200);
+        Open { headers: head.headers().clone(), body }
     }
 
     pub async fn get(&self, path: &str) -> Answer {
@@ -266,6 +285,21 @@ impl Node {
     pub async fn held(&self, calls: usize) {
         let fakes = self.fakes.clone();
         assert!(tokio::task::spawn_blocking(move || fakes.wait_until_held(calls, PATIENCE)).await.unwrap());
+    }
+}
+
+/// An answer whose body is still to come.
+pub struct Open {
+    pub headers: HeaderMap,
+    body: BoxBody,
+}
+
+impl Open {
+    /// The next piece of the body; `None` at its end.
+    pub async fn piece(&mut self) -> Option<String> {
+        let next = std::future::poll_fn(|cx| Pin::new(&mut self.body).poll_next(cx));
+        let piece = tokio::time::timeout(PATIENCE, next).await.unwrap_or_else(|_| panic!("waited in vain for a piece"));
+        piece.map(|piece| String::from_utf8(piece.unwrap().to_vec()).unwrap())
     }
 }
 

@@ -138,6 +138,12 @@ impl Api {
         Ok(Answer { status, text: response.text().await?, retry_after })
     }
 
+    /// Gets something whose body is still to come.
+    pub async fn open(&self, path: &str) -> reqwest::Response {
+        let asked = self.client.get(format!("{}{path}", self.root)).send().await;
+        asked.unwrap_or_else(|error| panic!("GET {path}: {error:?}"))
+    }
+
     /// Gets.
     pub async fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, None).await.unwrap_or_else(|error| panic!("GET {path}: {error:?}"))

@@ -72,6 +72,15 @@ impl Program {
         Self::attended(shell)
     }
 
+    /// Starts the program in a folder by way of another, whose arguments it ends.
+    pub fn launch_by(folder: &Path, by: &[&str], arguments: &[&str]) -> Self {
+        let program = Self::command(folder, arguments, &[]);
+        let mut command = Command::new(by[0]);
+        command.args(&by[1..]).arg(program.get_program()).args(program.get_args());
+        command.current_dir(folder).stdin(Stdio::null());
+        Self::attended(command)
+    }
+
     fn attended(mut command: Command) -> Self {
         let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program starts");
         let events = Arc::new(Events::new());
