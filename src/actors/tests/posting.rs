@@ -117,11 +117,12 @@ impl Rig {
 
     /// Returns once nothing waits to be computed or delivered, and what was removed is removed.
     pub(super) async fn quiet(&self) {
-        self.until_so("nothing is left to do", |rig| {
-            let pending = rig.store.pending(None, 1).unwrap_or_default();
-            pending.is_empty() && rig.store.outbox_sources(None, 1).is_ok_and(|sources| sources.is_empty())
-        })
-        .await;
+        let is_quiet = |rig: &Self| {
+            rig.store.pending(None, 1).is_ok_and(|pending| pending.is_empty())
+                && rig.store.outbox_sources(None, 1).is_ok_and(|sources| sources.is_empty())
+        };
+        // What leaves an outbox between the two questions waits in a log by the third, and only then in an outbox again.
+        self.until_so("nothing is left to do", |rig| is_quiet(rig) && is_quiet(rig)).await;
     }
 }
 
