@@ -169,6 +169,7 @@ fn a_spawn_that_other_limits_interrupt_goes_on_under_them() {
         let mut settings = Settings::default();
         settings.limits.gas = 5;
         let rig = rig.restart(settings).await;
+        rig.recover();
         rig.wait(Duration::from_secs(61)).await;
         rig.quiet().await;
         assert_eq!(rig.letters().await, []);
