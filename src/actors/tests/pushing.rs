@@ -171,25 +171,25 @@ fn processes_that_fill_each_others_queues_go_on() {
 
 #[test]
 fn targets_that_have_no_worker_and_get_none_hold_up_no_other() {
-    run(Settings { workers_max: 2, ..Settings::default() }, async |rig| {
+    usual(async |rig| {
         let mut wish = Wish::default();
         for number in 0..64 {
             rig.process(&format!("t{number}")).await;
-            rig.wait(Duration::from_millis(50)).await;
             wish.messages.push(to(&format!("t{number}"), "x"));
         }
         wish.messages.push(to("busy", "late"));
-        let busy = rig.process("busy").await;
-        rig.wait(Duration::from_millis(50)).await;
-        let a = rig.process("a").await;
+        let (busy, a) = (rig.process("busy").await, rig.process("a").await);
+        let rig = rig.restart(Settings { workers_max: 2, ..Settings::default() }).await;
         rig.fakes.hold(&busy, Manner::Obeying);
         rig.schedule(&busy, "x").await.unwrap();
         rig.held(1).await;
         rig.wish(&a, &wish).await;
         rig.until_so("it is computed", |rig| rig.stored(&a).len() == 2).await;
-        // From now on no place is free.
+        // From now on no place is free. Until then others may have its place.
         rig.fakes.hold(&a, Manner::Obeying);
-        rig.schedule(&a, "x").await.unwrap();
+        let (hub, asked) = (rig.hub.clone(), a.clone());
+        let asking = actix_rt::spawn(async move { hub.schedule(&asked, draft("x")).await });
+        rig.soon(asking).await.unwrap();
         rig.held(2).await;
         rig.until_so("it has its turn", |rig| !rig.received(&busy).is_empty()).await;
         rig.fakes.let_go();
