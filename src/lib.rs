@@ -3,12 +3,14 @@
 //! The modules stand on floors; each uses its own floor and those below it. `ARCHITECTURE.md` draws the house.
 
 pub mod actors;
+pub mod alert;
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
 pub mod cron;
 pub mod device;
+pub mod export;
 pub mod glob;
 pub mod group;
 pub mod host;
@@ -20,6 +22,7 @@ pub mod monitor;
 pub mod node;
 pub mod process;
 pub mod push;
+pub mod stats;
 pub mod store;
 pub mod supervise;
 pub mod tag;

@@ -11,8 +11,8 @@ use std::path::Path;
 
 /// Which top-level modules stand on which floor.
 const FLOORS: [&[&str]; 6] = [
-    &["ids", "clock", "tag", "units", "glob", "cron", "config", "logging", "metrics"],
-    &["process", "group", "supervise", "monitor", "push", "stats", "alert"],
+    &["ids", "clock", "tag", "units", "glob", "cron", "config", "logging", "stats", "metrics", "export", "alert"],
+    &["process", "group", "supervise", "monitor", "push"],
     &["store", "device", "client", "host"],
     &["actors"],
     &["http"],

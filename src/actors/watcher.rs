@@ -32,7 +32,7 @@ use actix::{
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use self::figures::{Figures, show_backend};
+use self::figures::Figures;
 use self::inbox::{Batch, Inbox};
 use self::options::{filter, options};
 use self::quiet::Tally;
@@ -159,7 +159,6 @@ fn tell_watching(watch: &dyn HostWatch) {
     let lacks: Vec<_> = watch.lacks().iter().map(|lack| format!("{}: {}", lack.what, lack.why)).collect();
     let lacks = (!lacks.is_empty()).then(|| lacks.join("; "));
     info!(target: "watch", event = "watching", backend = watch.backend().as_str(), reason = watch.reason(), lacks);
-    show_backend(watch.backend());
 }
 
 /// What waits for these processes is not sent any more.

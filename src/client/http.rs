@@ -95,6 +95,12 @@ impl Client {
         Ok(())
     }
 
+    /// `GET` of something of which only the status matters. Any but 2xx is an error.
+    pub async fn look(&self, call: Call) -> Result<(), ClientError> {
+        self.send(Method::GET, call, None).await?.discard().await;
+        Ok(())
+    }
+
     /// `GET`, and the answer's body.
     pub(super) async fn get(&self, call: Call) -> Result<Body, ClientError> {
         self.send(Method::GET, call, None).await?.body().await

@@ -46,6 +46,12 @@ impl<'k, T: 'k> Kind<'k, T> {
         Self { is_secret: true, ..self }
     }
 
+    /// The same kind, as `make` makes something else of what it reads.
+    pub(super) fn map<U: 'k>(self, make: impl Fn(T) -> U + 'k) -> Kind<'k, U> {
+        let Self { expected, is_secret, read } = self;
+        Kind { expected, is_secret, read: Box::new(move |value| read(value).map(&make)) }
+    }
+
     /// Takes `value` as one of this kind.
     pub(super) fn read(&self, value: &DeValue<'_>) -> Result<T, Mismatch> {
         (self.read)(value)
@@ -161,6 +167,18 @@ fn whole_number(value: &DeValue<'_>) -> Option<i128> {
 
 fn integer_of(integer: &DeInteger<'_>) -> Option<i128> {
     i128::from_str_radix(integer.as_str(), integer.radix()).ok()
+}
+
+/// A finite number above 0, whole or not.
+pub(super) fn above_zero() -> Kind<'static, f64> {
+    Kind::new("a number above 0", |value| {
+        let number: Option<f64> = match value {
+            DeValue::Integer(integer) => integer_of(integer).map(|number| number as f64),
+            DeValue::Float(float) => float.as_str().parse().ok(),
+            _ => None,
+        };
+        number.filter(|number| number.is_finite() && *number > 0.0).ok_or_else(Mismatch::default)
+    })
 }
 
 /// A size in bytes, as a text such as `"64MiB"` or a whole number; at least `least`.

@@ -4,8 +4,11 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 
+use super::alert::AlertsConfig;
+use super::health::HealthConfig;
 use super::http::HttpConfig;
 use super::limits::NodeLimits;
+use super::metrics::{AnomalyConfig, MetricsConfig};
 use super::node::{LogConfig, NodeConfig, StoreConfig};
 use super::origin::Origin;
 use super::problem::{ConfigError, Place, Problem};
@@ -22,11 +25,12 @@ pub const DEFAULT_PATH: &str = "./config/mainstay.toml";
 /// The configuration in the binary, which is taken when there is no file.
 pub const SHIPPED: &str = include_str!("../../config/mainstay.toml");
 
-/// The source files that [`SHIPPED`] names.
+/// The source files and rule files that [`SHIPPED`] names.
 const SHIPPED_SOURCES: &[(&str, &[u8])] = &[
     ("./config/processes/counter.lua", include_bytes!("../../config/processes/counter.lua")),
     ("./config/processes/heartbeat.lua", include_bytes!("../../config/processes/heartbeat.lua")),
     ("./config/processes/ledger.lua", include_bytes!("../../config/processes/ledger.lua")),
+    ("./config/alerts.yaml", include_bytes!("../../config/alerts.yaml")),
 ];
 
 /// The longest configuration file, in bytes.
@@ -36,7 +40,7 @@ const LONGEST_CONFIG: u64 = 4 << 20;
 const LONGEST_SOURCE: u64 = 16 << 20;
 
 /// Everything that is configured. [`Config::default`] is what holds without a single key.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where it comes from.
     pub origin: Origin,
@@ -60,6 +64,14 @@ pub struct Config {
     pub routes: Vec<RouteConfig>,
     /// Which host processes are watched, and how.
     pub watch: WatchConfig,
+    /// What is measured.
+    pub metrics: MetricsConfig,
+    /// Whose values are compared with those before them.
+    pub anomalies: Vec<AnomalyConfig>,
+    /// What is looked at to see whether it is well.
+    pub health: HealthConfig,
+    /// Who is told what, and when.
+    pub alerts: AlertsConfig,
     /// The processes that the node hosts from its start on.
     pub processes: Vec<ProcessConfig>,
 }
@@ -78,6 +90,10 @@ impl Config {
             push: root.section("push", PushConfig::read),
             routes: RouteConfig::read_all(root),
             watch: root.section("watch", WatchConfig::read),
+            metrics: root.section("metrics", MetricsConfig::read),
+            anomalies: AnomalyConfig::read_all(root),
+            health: root.section("health", HealthConfig::read),
+            alerts: AlertsConfig::read(root, origin, sources),
             processes: ProcessConfig::read_all(root, origin, sources),
         }
     }
@@ -122,7 +138,8 @@ fn load_file(file: &Path, read: io::Result<Vec<u8>>) -> Result<Config, ConfigErr
     }
 }
 
-/// Takes `text` as the configuration from `origin`. Source files are read by `sources`, which is given their resolved paths.
+/// Takes `text` as the configuration from `origin`. Source files and rule files are
+/// read by `sources`, which is given their resolved paths.
 pub fn parse(
     text: &str,
     origin: &Origin,

@@ -6,17 +6,21 @@
 //! A new section is a struct with such a function, a line in [`Config`], and its keys in `config/mainstay.toml`. A test
 //! compares the keys that are read with those that the file shows.
 
+mod alert;
 mod cron;
+mod health;
 mod http;
 mod kind;
 pub mod limits;
 mod load;
+mod metrics;
 mod node;
 mod origin;
 mod problem;
 mod process;
 mod push;
 mod reader;
+mod receiver;
 mod watch;
 mod workers;
 
@@ -24,13 +28,17 @@ mod workers;
 mod tests;
 
 pub use crate::units;
+pub use alert::AlertsConfig;
+pub use health::{CheckConfig, CheckTarget, HealthConfig, OnFailure};
 pub use http::{HttpConfig, NamedToken, Token};
 pub use limits::NodeLimits;
 pub use load::{Config, DEFAULT_PATH, SHIPPED, load, parse};
+pub use metrics::{AnomalyConfig, HostGroup, MetricsConfig, Pattern, PatternError};
 pub use node::{LogConfig, LogFormat, NodeConfig, StoreConfig};
 pub use origin::Origin;
 pub use problem::{ConfigError, Place, Problem};
 pub use process::{DeviceKind, ErrorStrategy, ProcessConfig, Source};
 pub use push::{MonitorConfig, PushConfig, RouteConfig};
+pub use receiver::{ReceiverConfig, ReceiverKind};
 pub use watch::{WatchBackend, WatchConfig, WatchRoute};
 pub use workers::{AwaitInProgress, WorkersConfig};

@@ -112,7 +112,11 @@ impl<'d> Report<'d> {
             };
             self.problem(Some(span), &path, "an unknown key".to_owned(), expected, near);
         }
-        self.problems.sort_by_key(|problem| problem.place);
+        // Those of other files come behind, in the order in which these were read.
+        self.problems.sort_by_key(|problem| {
+            let is_own = problem.file == self.file;
+            (!is_own, is_own.then_some(problem.place))
+        });
         ConfigError { problems: self.problems, omitted: self.omitted }
     }
 
@@ -256,6 +260,18 @@ impl<'r, 'd> Table<'r, 'd> {
     /// Whether `key` is a list.
     pub(super) fn is_list(&mut self, key: &'static str) -> bool {
         self.ask(key).is_some_and(|value| value.get_ref().is_array())
+    }
+
+    /// Whether `key` is a table.
+    pub(super) fn is_table(&mut self, key: &'static str) -> bool {
+        self.ask(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
+    /// Reports what is wrong with another file that the document names.
+    pub(super) fn foreign(&mut self, problem: Problem) {
+        if self.report.has_room() {
+            self.report.problems.push(problem);
+        }
     }
 
     /// Reports that the value of `key` won't do, for a reason that lies outside of it.

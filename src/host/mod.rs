@@ -29,6 +29,7 @@ mod sys;
 mod table;
 mod text;
 mod tracker;
+pub mod usage;
 mod watch;
 
 pub use backend::{Backend, BackendKind, Lack, News, Stop};

@@ -1,4 +1,12 @@
-//! When to try again, and when to stop trying so fast.
+//! When to try again, when to stop trying so fast, and what is well.
+
+mod health;
+mod pulse;
+mod restarts;
+
+pub use health::{Change, Health, HealthStatus, HealthView, Verdict};
+pub use pulse::{AtWork, Pulse, deadline};
+pub use restarts::Restarts;
 
 use std::time::Duration;
 

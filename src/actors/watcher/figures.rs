@@ -1,7 +1,7 @@
 //! What the watch has counted, as metrics of the node.
 
-use crate::host::{BackendKind, Numbers};
-use crate::metrics::{COUNTERS, GAUGES};
+use crate::host::Numbers;
+use crate::metrics::COUNTERS;
 
 /// How far the node's counters follow those of the watch.
 #[derive(Debug, Default)]
@@ -19,12 +19,5 @@ impl Figures {
         COUNTERS.watch_denied.inc_by(more(|numbers| numbers.denied));
         COUNTERS.watch_unresolved_names.inc_by(more(|numbers| numbers.unresolved));
         self.0 = Some(now);
-    }
-}
-
-/// Shows which backend runs.
-pub(super) fn show_backend(backend: BackendKind) {
-    for kind in [BackendKind::Connector, BackendKind::Poll] {
-        GAUGES.watch_backend(kind.as_str(), kind == backend);
     }
 }

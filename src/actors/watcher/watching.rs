@@ -6,7 +6,10 @@ use super::super::readiness::Check;
 use super::feed::Feed;
 use super::source::HostWatch;
 use crate::clock::Millis;
-use crate::host::HostProcess;
+use crate::host::{BackendKind, HostProcess};
+use crate::metrics::Snapshot;
+use crate::metrics::catalogue::WATCH_BACKEND;
+use crate::stats::Labels;
 
 /// What others may see of the watcher. Shared by the watcher and whoever asks.
 pub struct Watching {
@@ -55,6 +58,16 @@ impl Watching {
             }
         };
         Check { name: "watch", error: None, detail: Some(detail) }
+    }
+
+    /// Shows which backend runs.
+    pub fn show(&self, snapshot: &mut Snapshot) {
+        let runs = self.watch().backend();
+        for backend in [BackendKind::Connector, BackendKind::Poll] {
+            // A short word is always a label's value.
+            let Ok(labels) = Labels::from_pairs([("backend".to_owned(), backend.as_str().to_owned())]) else { return };
+            snapshot.set(&WATCH_BACKEND, &labels, f64::from(u8::from(backend == runs)));
+        }
     }
 
     pub(super) fn watch(&self) -> Arc<dyn HostWatch> {

@@ -3,4 +3,5 @@
 mod compute_unit;
 mod http;
 mod node;
+mod receiver;
 pub(crate) mod server;

@@ -1,5 +1,6 @@
 //! Documents in, problems out.
 
+mod alerts;
 mod cron;
 mod files;
 mod problems;

@@ -35,7 +35,7 @@ fn unknown_keys_name_the_known_and_the_nearest() {
         (
             "wurkers = 1",
             &["n.toml:1:1: wurkers: found an unknown key, expected one of node, log, http, workers, limits, store, \
-               monitor, push, route, watch, process; did you mean workers?"],
+               monitor, push, route, watch, metrics, anomaly, health, receiver, alert, rule_files, process; did you mean workers?"],
         ),
         (
             "[store]\nDisk-Reserve = 1",
@@ -409,6 +409,10 @@ fn what_is_read_is_what_stands_there() {
         store: defaults.store,
         monitor: defaults.monitor,
         watch: defaults.watch,
+        metrics: defaults.metrics,
+        anomalies: Vec::new(),
+        health: HealthConfig::default(),
+        alerts: AlertsConfig::default(),
         push: PushConfig { attempts: 3, ..defaults.push },
         routes: vec![RouteConfig { target: "b-*".to_owned(), url: "https://b.example:1".to_owned() }],
         processes: vec![

@@ -1,0 +1,5 @@
+mod bounds;
+mod fake;
+mod groups;
+mod images;
+mod real;
