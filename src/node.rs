@@ -1,10 +1,12 @@
 //! The composition root: what is started in which order, and stopped in which.
 //!
-//! Start: store, compute threads, registries (an arbiter each), configured processes, the watcher, HTTP, then the work that
-//! waited. Stop: the watcher, HTTP (requests that run may end), workers, arbiters, store.
+//! Start: store, compute threads, registries (an arbiter each), configured processes, what observes them, HTTP, then the work that
+//! waited. Stop: what observes, HTTP (requests that run may end), workers, arbiters, store.
 
+mod addresses;
 mod definitions;
 mod files;
+mod observing;
 mod reload;
 mod signals;
 mod watchdog;
@@ -14,18 +16,19 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use actix::{Actor, Addr, Arbiter};
+use actix::{Actor, Arbiter};
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
 pub use definitions::check_sources;
+use observing::Observing;
 use signals::{Signal, Signals};
 
 use crate::actors::{
-    Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, Machine, MemoryLedger, Readiness, Services,
-    Shutdown, TrialRoom, Watcher, Watching, take_up_pending,
+    Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, Services, TrialRoom,
+    take_up_pending,
 };
 use crate::client::{self, Client};
 use crate::clock::Clock;
@@ -85,8 +88,8 @@ pub struct Node {
     address: SocketAddr,
     store: Store,
     arbiters: Vec<Arbiter>,
+    observing: Observing,
     readiness: Arc<Readiness>,
-    watcher: Option<Addr<Watcher>>,
     server: ServerHandle,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -103,7 +106,7 @@ pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
                 info!(target: "node", event = "stopping", reason = name);
                 break;
             }
-            Signal::Reload => reloader.reload(&node.hub, node.watcher.as_ref(), logging).await,
+            Signal::Reload => reloader.reload(&node.hub, &node.observing, logging).await,
         }
     }
     notify(&[sd_notify::NotifyState::Stopping]);
@@ -140,12 +143,14 @@ impl Node {
         Services::start(&delivery, config, &client, &handles);
         let group_monitor = GroupMonitor::new(hub.clone(), config.workers.group_monitor).start();
         let now_from_cache = config.workers.process_now_from_cache;
-        let (watcher, watching) = watch(&hub, config).await?.unzip();
-        let face = Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache)
-            .with_watching(watching);
+        let observing = Observing::start(&hub, config, &client, &arbiters).await?;
+        let lag_watch = observing.lag_watch.clone();
+        let face = Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache);
+        let face = face.showing(observing.observed());
         let longest_stop = config.node.shutdown_grace + INTERRUPT_TIME + ANSWER_TIME;
+        let begun = move |number| lag_watch.here(&format!("http-{number}"));
         let http = HttpConfig { max_connections, ..config.http.clone() };
-        let (server, address) = serve(Data::new(face), &http, cores, longest_stop)
+        let (server, address) = serve(Data::new(face), &http, cores, longest_stop, begun)
             .map_err(|error| NodeError::Setup(format!("http.listen: {}: {error}", config.http.listen)))?;
         let handle = server.handle();
         let tasks = vec![
@@ -159,7 +164,7 @@ impl Node {
         ];
         info!(target: "http", event = "listening", addr = %address, name = config.node.name,
             data_dir = %config.node.data_dir.display(), config = %config.origin);
-        Ok(Self { hub, address, store, arbiters, readiness, watcher, server: handle, tasks })
+        Ok(Self { hub, address, store, arbiters, observing, readiness, server: handle, tasks })
     }
 
     /// The way to its processes.
@@ -175,10 +180,7 @@ impl Node {
     /// Stops it: requests that run have `grace` to end, workers store what is worth it, the store is closed.
     pub async fn stop(self, grace: Duration) -> Result<(), NodeError> {
         self.readiness.stopping();
-        if let Some(watcher) = &self.watcher {
-            // Who listens to events would hold up the rest.
-            let _ = watcher.send(Shutdown).await;
-        }
+        self.observing.quiet().await;
         let mut drained = std::pin::pin!(self.server.stop(true));
         let is_drained = tokio::time::timeout(grace, &mut drained).await.is_ok();
         if !is_drained {
@@ -193,7 +195,8 @@ impl Node {
         }
         self.tasks.iter().for_each(JoinHandle::abort);
         self.hub.environment().pool.stop();
-        for arbiter in self.arbiters {
+        let observer = self.observing.stop().await;
+        for arbiter in self.arbiters.into_iter().chain([observer]) {
             arbiter.stop();
             let joined = tokio::task::spawn_blocking(move || arbiter.join());
             if !matches!(joined.await, Ok(Ok(()))) {
@@ -211,16 +214,6 @@ impl Node {
             Err(error) => Err(NodeError::Internal(format!("closing the store: {error}"))),
         }
     }
-}
-
-/// Starts to watch host processes, where that is wanted.
-async fn watch(hub: &Hub, config: &Config) -> Result<Option<(Addr<Watcher>, Arc<Watching>)>, NodeError> {
-    if !config.watch.enabled {
-        return Ok(None);
-    }
-    let begun = Watcher::begin(hub.clone(), config.watch.clone(), Arc::new(Machine::default())).await;
-    let refused = |error| NodeError::Setup(format!("{}: watch.backend: {error}", config.origin));
-    begun.map(Some).map_err(refused)
 }
 
 fn environment(
@@ -253,6 +246,7 @@ fn environment(
         },
         defaults: Defaults { limits: config.limits.process.clone(), error_strategy: workers.error_strategy },
         configured: arc_swap::ArcSwap::from_pointee(configured),
+        meters: observing::meters(&config.metrics),
         memory: MemoryLedger::new(workers.total_memory),
         workers_max: workers.workers_max.div_ceil(registries).max(1),
         give_up_after: GIVE_UP_AFTER,

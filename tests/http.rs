@@ -1,5 +1,5 @@
 //! The HTTP face in process: the whole contract of `/processes`, `/groups`, `/monitors`, `/dead-letters`, `/events`,
-//! `/host/processes`, `/livez` and `/readyz`, over a store in memory.
+//! `/host/processes`, `/metrics`, `/series`, `/stats`, `/health`, `/alerts`, `/livez` and `/readyz`, over a store in memory.
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that meets what it does not expect ends there")]
 
@@ -23,12 +23,16 @@ mod cron;
 mod events;
 #[path = "http/groups.rs"]
 mod groups;
+#[path = "http/health.rs"]
+mod health;
 #[path = "http/ids.rs"]
 mod ids;
 #[path = "http/letters.rs"]
 mod letters;
 #[path = "http/listened.rs"]
 mod listened;
+#[path = "http/metrics.rs"]
+mod metrics;
 #[path = "http/monitors.rs"]
 mod monitors;
 #[path = "http/pages.rs"]
@@ -37,6 +41,8 @@ mod pages;
 mod random;
 #[path = "http/rig.rs"]
 mod rig;
+#[path = "http/series.rs"]
+mod series;
 #[path = "http/shapes.rs"]
 mod shapes;
 #[path = "http/sharing.rs"]

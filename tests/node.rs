@@ -8,6 +8,7 @@
 mod node {
     mod harness;
 
+    mod alerts;
     mod connections;
     mod crash;
     mod crash_load;
@@ -17,9 +18,12 @@ mod node {
     mod disk;
     mod groups;
     mod halting;
+    mod health;
     mod isolation;
     mod log;
+    mod metrics;
     mod outside;
+    mod prometheus;
     mod pushes;
     mod scale;
     mod service_manager;

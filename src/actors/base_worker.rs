@@ -27,7 +27,7 @@ use crate::device::{BaseState, Lane, Trial};
 use crate::group::base_line::{BaseLine, Effect, EndReason, LineOptions, Stop, Wanted};
 use crate::group::{BaseName, Grouper, Held, StateName};
 use crate::ids::GroupName;
-use crate::metrics::COUNTERS;
+use crate::metrics::{COUNTERS, GAUGES, Level};
 use crate::process::ErrorStrategy;
 use crate::process::worker::Answer;
 use turn::{Desk, Line, LineEffect, Run, Turn, TurnOver};
@@ -54,6 +54,7 @@ pub struct BaseWorker {
     /// Since when there is nothing to do; `None` while there is.
     idle_since: Option<Instant>,
     timer: Option<SpawnHandle>,
+    _counted: Level,
 }
 
 /// Where the device is.
@@ -104,6 +105,7 @@ impl BaseWorker {
             memory: 0,
             idle_since: None,
             timer: None,
+            _counted: Level::new(&GAUGES.workers, 1),
         }
     }
 }

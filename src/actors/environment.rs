@@ -12,6 +12,7 @@ use super::trials::TrialRoom;
 use crate::clock::Clock;
 use crate::device::{ComputePool, DeviceFactory};
 use crate::ids::ProcessId;
+use crate::metrics::Processes;
 use crate::process::worker::WorkerOptions;
 use crate::process::{Defaults, Definition, Specification};
 use crate::store::Store;
@@ -36,6 +37,8 @@ pub struct Environment {
     pub defaults: Defaults,
     /// The processes of the configuration. One that came from there and is no longer in it is retired.
     pub configured: ArcSwap<HashSet<ProcessId>>,
+    /// What is counted for each process.
+    pub meters: Arc<Processes>,
     /// Memory of all resident devices.
     pub memory: MemoryLedger,
     /// At most so many workers are resident in one registry.

@@ -10,6 +10,7 @@
 
 mod places;
 mod processes;
+mod pulse;
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use super::process_worker::ProcessWorker;
 use super::registration::{FindOrRegister, Registration, Resolution};
 use crate::group::{Found, GroupStatus, Incarnation, Registrations};
 use crate::ids::{GroupName, ProcessId};
-use crate::metrics::COUNTERS;
+use crate::metrics::{COUNTERS, GAUGES, Level};
 use crate::process::RequestError;
 use crate::process::worker::{Answer, Waiting as _};
 
@@ -57,6 +58,9 @@ pub struct GroupRegistry {
 pub(super) struct Member {
     pub(super) leader: Leader,
     depth: Arc<Depth>,
+    /// How many wait in the mailbox that the registry keeps for it.
+    mailbox: Level,
+    _counted: Level,
 }
 
 /// How a leader is reached.
@@ -68,6 +72,11 @@ pub(super) enum Leader {
 }
 
 impl Member {
+    fn new(leader: Leader, depth: Arc<Depth>) -> Self {
+        let (mailbox, counted) = (Level::new(&GAUGES.group_waiters, 0), Level::new(&GAUGES.groups, 1));
+        Self { leader, depth, mailbox, _counted: counted }
+    }
+
     fn kind(&self) -> LeaderKind {
         match self.leader {
             Leader::Process(_) => LeaderKind::ProcessWorker,
@@ -111,9 +120,8 @@ impl Handler<FindOrRegister> for GroupRegistry {
             leader.into_reply().send(Err(RequestError::node_stops()));
             return Resolution::Wait(LeaderKind::Execution);
         }
-        let depth = Arc::default();
-        let found =
-            self.members.find_or_register(&group, chain.as_ref(), |_| Member { leader: Leader::Execution, depth });
+        let execution = |_| Member::new(Leader::Execution, Arc::default());
+        let found = self.members.find_or_register(&group, chain.as_ref(), execution);
         match found {
             Found::Leader(incarnation) => {
                 debug!(target: "group", event = "register_resolver", process = %group.process(), %group);
@@ -294,7 +302,11 @@ impl GroupRegistry {
     /// Puts a request into the mailbox of a leader that is no actor. Those who left are forgotten now and then.
     fn push(&mut self, group: &GroupName, queued: Queued) -> Result<(), Queued> {
         self.members.sweep(group, |queued| queued.reply().is_gone());
-        self.members.push(group, queued)
+        self.members.push(group, queued)?;
+        if let (Some(member), Some(waiters)) = (self.members.peek(group), self.members.waiters(group)) {
+            member.mailbox.set(waiters.len() as u64);
+        }
+        Ok(())
     }
 
     /// A worker takes over the name of the leader that loaded its base, and with it those who wait in its mailbox.
@@ -322,7 +334,7 @@ impl GroupRegistry {
             let base = (trial, is_static, timeout);
             let parent = base_worker::Parent { rename: registry.clone().recipient(), squeeze: registry.recipient() };
             let worker = BaseWorker::new(environment, registration, parent, depth.clone(), base);
-            Member { leader: Leader::Base(worker.start()), depth }
+            Member::new(Leader::Base(worker.start()), depth)
         });
         let Some((_, waiters)) = taken else { return };
         self.resident += 1;

@@ -24,7 +24,7 @@ use crate::client::Client;
 use crate::client::compute_unit::ComputeUnit;
 use crate::config::MonitorConfig;
 use crate::ids::ProcessId;
-use crate::metrics::COUNTERS;
+use crate::metrics::{COUNTERS, GAUGES, Level};
 use crate::process::{Durability, MonitorOrigin, MonitorRecord, MonitorSource, Record, RequestError};
 use crate::supervise::Backoff;
 
@@ -85,6 +85,7 @@ pub(super) struct Running {
     restarts: Backoff,
     /// Whether a definition with cron entries came since it was started.
     is_defined_anew: bool,
+    _counted: Level,
 }
 
 /// The actor that knows the monitors of its part of the shards.
@@ -145,7 +146,9 @@ impl MonitorRegistry {
         let (hub, config) = (self.hub.clone(), self.config.clone());
         let monitor = Monitor::new(hub, config, source.clone(), sight.clone(), ended, incarnation);
         let (address, since) = (Some(monitor.start()), Instant::now());
-        let running = Running { address, source, sight, incarnation, since, restarts, is_defined_anew: false };
+        let counted = Level::new(&GAUGES.monitors, 1);
+        let running =
+            Running { address, source, sight, incarnation, since, restarts, is_defined_anew: false, _counted: counted };
         self.running.insert(process, running);
     }
 

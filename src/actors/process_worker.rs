@@ -8,6 +8,7 @@
 //! where they enter the node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix::{
     Actor, ActorContext, ActorFutureExt as _, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle, WrapFuture,
@@ -23,9 +24,9 @@ use super::messages::{
 use super::pusher::Push;
 use super::registration::Registration;
 use crate::clock::Millis;
-use crate::device::{Interrupt, Lane, Runner};
+use crate::device::{Interrupt, Lane, Runner, WorkSign};
 use crate::ids::{MessageId, ProcessId, Slot};
-use crate::metrics::COUNTERS;
+use crate::metrics::{COUNTERS, GAUGES, Level, Meter};
 use crate::process::worker::{
     Answer, Core, Effect, Found, History, Note, OldId, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
 };
@@ -34,6 +35,7 @@ use crate::process::{
     SnapshotRef,
 };
 use crate::store::Store;
+use crate::supervise::Pulse;
 
 /// Where a worker's upward events go.
 #[derive(Clone)]
@@ -53,8 +55,11 @@ pub struct ProcessWorker {
     depth: Arc<Depth>,
     core: Core<Reply>,
     runner: Option<Runner>,
+    sign: WorkSign,
     interrupt: Interrupt,
     memory: u64,
+    meter: Meter,
+    _counted: Level,
     idle_since: Option<Instant>,
     timer: Option<SpawnHandle>,
 }
@@ -69,6 +74,7 @@ impl ProcessWorker {
         depth: Arc<Depth>,
     ) -> Self {
         let core = Core::new(process.clone(), environment.options.clone());
+        let (meter, counted) = (environment.meters.meter(&process), Level::new(&GAUGES.workers, 1));
         Self {
             environment,
             process,
@@ -77,11 +83,19 @@ impl ProcessWorker {
             depth,
             core,
             runner: None,
+            sign: WorkSign::default(),
             interrupt: Interrupt::default(),
             memory: 0,
+            meter,
+            _counted: counted,
             idle_since: None,
             timer: None,
         }
+    }
+
+    /// What it answers to a ping. No work: nothing that it does or waits for changes by it.
+    pub(super) fn pulse(&self) -> Pulse {
+        Pulse { at_work: self.sign.read() }
     }
 
     fn now(&self) -> Millis {
@@ -111,6 +125,9 @@ impl Handler<Claimed> for ProcessWorker {
 
     fn handle(&mut self, Claimed(claim): Claimed, ctx: &mut Self::Context) {
         let found = claim.and_then(|claim| self.look_around(claim));
+        if let Some(newest) = found.iter().find_map(|found| found.snapshots.first()) {
+            self.meter.set_snapshot(newest.size);
+        }
         let (now, history) = (self.now(), Past::of(self));
         self.core.claimed(now, &history, found);
         self.carry_out(ctx);
@@ -158,8 +175,11 @@ impl Handler<TurnReturned> for ProcessWorker {
             self.parent.squeeze.do_send(Squeeze);
         }
         self.memory = memory;
+        if runner.is_none() {
+            self.sign = WorkSign::default();
+        }
         self.runner = runner;
-        count(&done);
+        self.count(&done);
         self.core.turn_done(done);
         self.carry_out(ctx);
     }
@@ -249,6 +269,7 @@ impl ProcessWorker {
         }
         let (queue, waiters) = self.core.depth();
         self.depth.set(queue, waiters);
+        self.meter.set_queue(queue);
         self.watch_idleness(ctx);
     }
 
@@ -310,6 +331,7 @@ impl ProcessWorker {
             let log = Arc::new(environment.store.clone());
             Runner::new(self.process.clone(), environment.factory.clone(), log, self.interrupt.clone())
         });
+        self.sign = runner.sign().clone();
         let lane = if plan.is_slow { Lane::Slow } else { Lane::Regular };
         let turn = environment.pool.turn();
         let courier = Courier { address: Some(address), cargo: Some(runner) };
@@ -350,7 +372,7 @@ impl ProcessWorker {
         }
     }
 
-    fn arm(&mut self, wait: std::time::Duration, ctx: &mut Context<Self>) {
+    fn arm(&mut self, wait: Duration, ctx: &mut Context<Self>) {
         let fired = |worker: &mut Self, ctx: &mut Context<Self>| {
             worker.timer = None;
             let Some(since) = worker.idle_since else { return };
@@ -365,11 +387,27 @@ impl ProcessWorker {
         self.timer = Some(ctx.run_later(wait, fired));
     }
 
-    fn log(&self, note: Note) {
+    fn count(&mut self, done: &TurnDone) {
+        let slots = done.computed.len() as u64;
+        let failed = done.computed.iter().filter(|one| one.outcome.error.is_some()).count() as u64;
+        COUNTERS.slots_computed.inc_by(slots);
+        COUNTERS.slots_failed.inc_by(failed);
+        self.meter.computed(slots, failed, done.took);
+        let now = self.now();
+        for scheduled in &done.scheduled {
+            self.meter.outcome_after(Duration::from_millis(now.saturating_sub(*scheduled)));
+        }
+        if let Some(bytes) = done.state_bytes {
+            self.meter.set_state(bytes);
+        }
+    }
+
+    fn log(&mut self, note: Note) {
         let (process, group) = (&self.process, self.registration.group());
         match note {
             Note::WorkReceived { slot } => {
                 COUNTERS.messages_scheduled.inc();
+                self.meter.scheduled();
                 info!(target: "worker", event = "work_received", %process, %group, slot = slot.0);
             }
             Note::DefinitionChanged { slot } => {
@@ -389,6 +427,7 @@ impl ProcessWorker {
                 error!(target: "worker", event = "fault", %process, %group, error, "trying again");
             }
             Note::SnapshotStored { slot, size } => {
+                self.meter.set_snapshot(size);
                 info!(target: "worker", event = "snapshotting", %process, %group, slot = slot.0, size);
             }
             Note::SnapshotFailed { error } => {
@@ -413,12 +452,6 @@ impl ProcessWorker {
             }
         }
     }
-}
-
-fn count(done: &TurnDone) {
-    COUNTERS.slots_computed.inc_by(done.computed.len() as u64);
-    let failed = done.computed.iter().filter(|one| one.outcome.error.is_some()).count();
-    COUNTERS.slots_failed.inc_by(failed as u64);
 }
 
 /// Brings the device home, or the news of its loss.

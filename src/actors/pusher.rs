@@ -19,7 +19,7 @@ use super::messages::{Delivered, Shutdown};
 use super::origins::{Content, Origins};
 use crate::clock::Millis;
 use crate::ids::{ProcessId, Slot};
-use crate::metrics::COUNTERS;
+use crate::metrics::{COUNTERS, GAUGES, Level};
 use crate::process::{DeadLetter, Durability, Json, OutboxItem, OutboxKey, Record};
 use crate::push::{Destination, Effect, Failure, Found, Note, PushOptions, Pushing, Target, message_id};
 use crate::store::{ReadError, Store};
@@ -64,6 +64,7 @@ pub struct Pusher {
     /// Up to where the outbox of each source that is being served is on disk.
     through: HashMap<ProcessId, Slot>,
     origins: Origins,
+    held: Level,
     timer: Option<SpawnHandle>,
     look_timer: Option<SpawnHandle>,
 }
@@ -73,7 +74,8 @@ impl Pusher {
     pub fn new(delivery: Arc<Delivery>, options: PushOptions, part: (usize, usize)) -> Self {
         let origins = Origins::new(delivery.hub.environment().store.clone());
         let core = Pushing::new(options);
-        Self { delivery, part, core, through: HashMap::new(), origins, timer: None, look_timer: None }
+        let held = Level::new(&GAUGES.outbox_items, 0);
+        Self { delivery, part, core, through: HashMap::new(), origins, held, timer: None, look_timer: None }
     }
 
     fn now(&self) -> Millis {
@@ -85,7 +87,7 @@ impl Pusher {
         loop {
             let effects = self.core.take_effects();
             if effects.is_empty() {
-                return;
+                return self.held.set(self.core.places() as u64);
             }
             for effect in effects {
                 self.carry_out_one(effect, ctx);

@@ -3,6 +3,7 @@
 //! A device is created for one definition, holds the state of one process and is handed from thread to thread, never
 //! shared. It knows nothing of logs, slots to come or the store.
 
+mod at_work;
 mod base_state;
 pub mod fake;
 mod feed;
@@ -17,6 +18,7 @@ mod trial;
 #[cfg(test)]
 mod tests;
 
+pub use at_work::WorkSign;
 pub use base_state::{BaseError, BaseState};
 pub use loader::{BaseLoader, Loading};
 pub use log_reader::LogReader;
@@ -127,6 +129,11 @@ pub trait Device: Send {
 
     /// Memory that it holds, in bytes.
     fn memory(&self) -> u64;
+
+    /// The size of its state, in bytes, where that is known without work.
+    fn state_bytes(&self) -> Option<u64> {
+        None
+    }
 }
 
 /// A state made readable.

@@ -145,6 +145,12 @@ impl ComputePool {
         state.regular_jobs.len() + state.slow_jobs.len()
     }
 
+    /// How many threads there are: regular ones, and overflow ones.
+    pub fn threads(&self) -> (usize, usize) {
+        let state = self.owner.0.lock();
+        (state.regular, state.overflow)
+    }
+
     /// Lets every thread end after the job it is at. Jobs that wait are dropped.
     pub fn stop(&self) {
         self.owner.0.stop();

@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
+use super::at_work::WorkSign;
 use super::feed::Feed;
 use super::guarded::{discard, guarded};
 use super::log_reader::LogReader;
@@ -48,6 +49,9 @@ pub struct Runner {
     broken: Option<String>,
     position: Option<Slot>,
     purpose: Purpose,
+    /// The CPU time that a slot is allowed by the definition that a device was made of last.
+    compute_time: Option<Duration>,
+    sign: WorkSign,
 }
 
 /// What a runner is for.
@@ -72,6 +76,7 @@ enum End {
 struct Step {
     computed: Computed,
     is_panic: bool,
+    took: Duration,
 }
 
 impl Runner {
@@ -115,7 +120,14 @@ impl Runner {
             broken: None,
             position: None,
             purpose,
+            compute_time: None,
+            sign: WorkSign::default(),
         }
+    }
+
+    /// Where others see what it computes while it is away.
+    pub fn sign(&self) -> &WorkSign {
+        &self.sign
     }
 
     /// Memory that the device holds, in bytes.
@@ -129,7 +141,7 @@ impl Runner {
         let mut done = TurnDone::default();
         let entries = std::mem::take(&mut plan.entries);
         let mut feed = Feed::new(self.log.clone(), self.process.clone(), entries, plan.recorded, plan.goal);
-        let end = self.go(&mut feed, &plan, deadline, &mut done.computed);
+        let end = self.go(&mut feed, &plan, deadline, &mut done);
         done.unused = feed.into_unused();
         done.is_deterministic = self.is_deterministic;
         match end {
@@ -149,19 +161,14 @@ impl Runner {
             done.snapshot = plan.wants_snapshot.then(|| self.snapshot());
         }
         done.position = self.position;
+        done.state_bytes = self.device.as_ref().and_then(|device| device.state_bytes());
         done.is_lost = !self.is_restored;
         // A thread that had to wait for its core, or that serves slow work anyway, says nothing against this process.
         done.is_slow = seat.has_overrun() && thread_cpu_time().saturating_sub(began) > length;
         done
     }
 
-    fn go(
-        &mut self,
-        feed: &mut Feed,
-        plan: &TurnPlan,
-        deadline: Instant,
-        computed: &mut Vec<Computed>,
-    ) -> Result<(), End> {
+    fn go(&mut self, feed: &mut Feed, plan: &TurnPlan, deadline: Instant, done: &mut TurnDone) -> Result<(), End> {
         if !self.is_restored {
             self.restore(feed.recorded()).map_err(End::Fault)?;
         }
@@ -174,7 +181,10 @@ impl Runner {
                 None => {
                     let under = plan.resumed.filter(|(halted, _)| *halted == slot).map(|(_, under)| under);
                     let mode = if Some(slot) <= plan.retried { Mode::Again } else { Mode::Live };
-                    let step = match self.live(&entry, under, mode) {
+                    self.sign.begin(slot, self.compute_time);
+                    let step = self.live(&entry, under, mode);
+                    self.sign.end();
+                    let step = match step {
                         Ok(step) => step,
                         Err(end) => {
                             feed.give_back(entry);
@@ -182,7 +192,9 @@ impl Runner {
                         }
                     };
                     weight += step.computed.outcome.weight();
-                    computed.push(step.computed);
+                    done.computed.push(step.computed);
+                    done.scheduled.push(entry.message.timestamp);
+                    done.took += step.took;
                     if step.is_panic {
                         // What the device holds after a panic is anybody's guess.
                         self.lose();
@@ -239,17 +251,19 @@ impl Runner {
     }
 
     /// Reads the definition of a slot and makes its device, without state.
-    fn create(&self, slot: Slot) -> Result<(Definition, Box<dyn Device>), DeviceError> {
+    fn create(&mut self, slot: Slot) -> Result<(Definition, Box<dyn Device>), DeviceError> {
         let fault = DeviceError::Fault;
         let entry = self.log.entry(&self.process, slot).map_err(fault)?;
         let entry = entry.ok_or_else(|| DeviceError::Fault(format!("slot {slot} is not in the log")))?;
         self.create_from(&entry)
     }
 
-    fn create_from(&self, entry: &Entry) -> Result<(Definition, Box<dyn Device>), DeviceError> {
+    fn create_from(&mut self, entry: &Entry) -> Result<(Definition, Box<dyn Device>), DeviceError> {
         let fault = DeviceError::Fault;
         let definition: Definition = serde_json::from_str(&entry.message.data)
             .map_err(|error| DeviceError::Fault(format!("slot {} holds no definition: {error}", entry.slot)))?;
+        self.sign.allow(definition.limits.compute_time);
+        self.compute_time = Some(definition.limits.compute_time);
         let hash = definition.specification.source;
         let source = self.log.blob(&self.process, hash).map_err(fault)?;
         let source = source.ok_or_else(|| DeviceError::Fault(format!("source {hash} is not in the store")))?;
@@ -297,9 +311,9 @@ impl Runner {
             EntryKind::Definition => self.live_definition(entry, under, mode)?,
         };
         let (cause, outcome) = called;
-        let slot = entry.slot;
+        let (slot, took) = (entry.slot, began.elapsed());
         info!(target: "compute", event = "work_done", process = %self.process, group = %self.process, slot = slot.0,
-            error = outcome.error, gas = outcome.gas_used, took = ?began.elapsed());
+            error = outcome.error, gas = outcome.gas_used, took = ?took);
         let is_kept = entry.kind == EntryKind::Definition && slot > Slot::ZERO && cause == Cause::Load;
         if let Some(error) = &outcome.error
             && self.strategy == ErrorStrategy::Throw
@@ -312,7 +326,7 @@ impl Runner {
         }
         let definition = self.in_force.unwrap_or(slot);
         let computed = Computed { slot, definition, cause, outcome };
-        Ok(Step { is_panic: cause == Cause::Panic, computed })
+        Ok(Step { is_panic: cause == Cause::Panic, computed, took })
     }
 
     /// Puts back the code that was in force before a slot was tried again in vain, so that the slots after it meet what a

@@ -124,6 +124,11 @@ impl<L, W> Registrations<L, W> {
         self.by_name.get(name).map(|registration| &registration.leader)
     }
 
+    /// Which registration holds `name`.
+    pub fn incarnation(&self, name: &GroupName) -> Option<Incarnation> {
+        self.by_name.get(name).map(|registration| registration.incarnation)
+    }
+
     /// Gives `name` to the leader that `make` makes with its incarnation.
     pub fn register(&mut self, name: GroupName, make: impl FnOnce(Incarnation) -> L) -> Result<&L, Held> {
         let Entry::Vacant(free) = self.by_name.entry(name) else { return Err(Held) };

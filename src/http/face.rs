@@ -10,9 +10,10 @@ use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::error::ApiError;
-use crate::actors::{Delivery, GroupMonitor, Hub, Readiness, Watching};
+use crate::actors::{AlertBoard, Book, Delivery, Exhibit, GroupMonitor, HealthBoard, Hub, Readiness, Watching};
 use crate::config::{HttpConfig, NamedToken};
 use crate::process::RequestError;
+use crate::stats::SeriesStore;
 use crate::units::format_duration;
 
 /// What every route shares.
@@ -27,6 +28,12 @@ pub struct Face {
     pub readiness: Arc<Readiness>,
     /// What is seen of host processes, if they are watched.
     pub watching: Option<Arc<Watching>>,
+    /// What is measured.
+    pub exhibit: Arc<Exhibit>,
+    /// How the checks stand.
+    pub health: HealthBoard,
+    /// How the alerts stand.
+    pub alerts: AlertBoard,
     /// Who may ask; empty: anyone.
     pub tokens: Vec<NamedToken>,
     /// Further names of the node.
@@ -48,6 +55,19 @@ const STREAMS: usize = 256;
 /// A body that is too long is still read up to so many times its limit, so that the client comes to hear the answer.
 const DRAIN_FACTOR: usize = 16;
 
+/// What is seen of the node and its host.
+#[derive(Clone)]
+pub struct Observed {
+    /// What is seen of host processes, if they are watched.
+    pub watching: Option<Arc<Watching>>,
+    /// What is measured.
+    pub exhibit: Arc<Exhibit>,
+    /// How the checks stand.
+    pub health: HealthBoard,
+    /// How the alerts stand.
+    pub alerts: AlertBoard,
+}
+
 impl Face {
     /// The face of a node.
     pub fn new(
@@ -58,12 +78,18 @@ impl Face {
         config: &HttpConfig,
         now_from_cache: bool,
     ) -> Self {
+        let environment = hub.environment();
+        let book = Book::new(SeriesStore::new(1, 1));
+        let exhibit = Arc::new(Exhibit::new(environment.meters.clone(), book, environment.clock.clone()));
         Self {
             hub,
             group_monitor,
             delivery,
             readiness,
             watching: None,
+            exhibit,
+            health: HealthBoard::default(),
+            alerts: AlertBoard::default(),
             tokens: config.tokens.clone(),
             hosts: config.hosts.clone(),
             request_timeout: config.request_timeout,
@@ -75,9 +101,11 @@ impl Face {
         }
     }
 
-    /// The face of a node that watches host processes.
-    pub fn with_watching(self, watching: Option<Arc<Watching>>) -> Self {
-        Self { watching, ..self }
+    /// The face of a node that is observed.
+    #[must_use]
+    pub fn showing(self, observed: Observed) -> Self {
+        let Observed { watching, exhibit, health, alerts } = observed;
+        Self { watching, exhibit, health, alerts, ..self }
     }
 
     /// The right to listen to events.

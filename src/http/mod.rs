@@ -7,13 +7,15 @@ mod face;
 mod groups;
 mod guard;
 mod health;
+mod metrics;
 mod monitor_wire;
 mod monitors;
 mod processes;
 mod query;
 mod server;
+mod timing;
 mod wire;
 
 pub use error::ApiError;
-pub use face::Face;
+pub use face::{Face, Observed};
 pub use server::{app, serve};

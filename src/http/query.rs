@@ -8,6 +8,7 @@ use serde::Deserialize;
 use super::error::ApiError;
 use crate::ids::{GroupName, MessageId, ProcessId, Slot};
 use crate::process::{Order, PageQuery};
+use crate::stats::Selector;
 use crate::units::parse_duration;
 
 /// Rows of a page where no limit is given.
@@ -29,6 +30,9 @@ pub struct Query {
     wait: Option<String>,
     skip: Option<String>,
     group: Option<String>,
+    metric: Option<String>,
+    labels: Option<String>,
+    range: Option<String>,
 }
 
 fn number<T: FromStr>(name: &str, text: Option<&str>, expected: &str) -> Result<Option<T>, ApiError> {
@@ -55,6 +59,27 @@ impl Query {
         let read =
             |text: &String| parse_duration(text).map_err(|error| ApiError::bad_request(format!("wait: {error}")));
         self.wait.as_ref().map(read).transpose()
+    }
+
+    /// `metric`, which must be there.
+    pub fn metric(&self) -> Result<String, ApiError> {
+        match self.metric.as_deref() {
+            None | Some("") => Err(ApiError::bad_request("metric: found nothing, expected the name of a metric")),
+            Some(metric) => Ok(metric.to_owned()),
+        }
+    }
+
+    /// `labels`, such as `a="x",b="y"`.
+    pub fn selector(&self) -> Result<Selector, ApiError> {
+        let read = |text| Selector::parse(text).map_err(|error| ApiError::bad_request(format!("labels: {error}")));
+        self.labels.as_deref().map_or_else(|| Ok(Selector::default()), read)
+    }
+
+    /// `range`, a duration.
+    pub fn range(&self) -> Result<Option<Duration>, ApiError> {
+        let read =
+            |text: &String| parse_duration(text).map_err(|error| ApiError::bad_request(format!("range: {error}")));
+        self.range.as_ref().map(read).transpose()
     }
 
     /// `from`, as the id of a message.

@@ -1,6 +1,8 @@
 //! The HTTP server and its bounds.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use actix_web::body::MessageBody;
@@ -10,7 +12,7 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, middleware};
 
 use super::error::ApiError;
 use super::face::Face;
-use super::{events, groups, guard, health, monitors, processes};
+use super::{events, groups, guard, health, metrics, monitors, processes, timing};
 use crate::config::HttpConfig;
 
 /// How long a client may take to send the head of a request.
@@ -23,6 +25,7 @@ fn routes(config: &mut ServiceConfig) {
     groups::routes(config);
     monitors::routes(config);
     events::routes(config);
+    metrics::routes(config);
 }
 
 /// What paths that lead nowhere are answered with.
@@ -45,19 +48,28 @@ pub fn app(
     App::new()
         .app_data(face)
         .wrap(middleware::from_fn(guard::guard))
+        .wrap(middleware::from_fn(timing::timed))
         .configure(routes)
         .default_service(web::to(no_such_path))
 }
 
 /// Binds the address and starts to serve. Returns the server, to be awaited, and the address that it got. From when it is
-/// told to stop, requests that run have `longest_stop` to end.
+/// told to stop, requests that run have `longest_stop` to end. `begun` is called on each of the server's threads, with its
+/// number, when it begins.
 pub fn serve(
     face: Data<Face>,
     config: &HttpConfig,
     workers: usize,
     longest_stop: Duration,
+    begun: impl Fn(usize) + Clone + Send + 'static,
 ) -> std::io::Result<(Server, SocketAddr)> {
-    let server = HttpServer::new(move || app(face.clone()))
+    let threads = Arc::new(AtomicUsize::new(0));
+    let server = HttpServer::new(move || {
+        // One that died is replaced, under a number that was used before.
+        begun(threads.fetch_add(1, Ordering::Relaxed) % workers);
+        app(face.clone())
+    });
+    let server = server
         .workers(workers)
         .max_connections(config.max_connections.div_ceil(workers))
         .client_request_timeout(HEAD_TIMEOUT)

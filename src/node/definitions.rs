@@ -1,8 +1,9 @@
-//! The processes of the configuration.
+//! The processes of the configuration, and whether what it names can be there.
 
 use std::sync::Arc;
 
 use super::NodeError;
+use super::addresses;
 use crate::actors::Hub;
 use crate::config::{Config, ConfigError, Problem, ProcessConfig};
 use crate::device::DeviceFactory;
@@ -13,9 +14,9 @@ use crate::process::{ProcessOrigin, RequestError, Specification};
 /// Who is named as sender of definitions that come from the configuration.
 const FROM: &str = "config";
 
-/// Looks whether every configured source can be code at all.
+/// Looks whether every configured source can be code at all, and every address one.
 pub fn check_sources(config: &Config, factory: &dyn DeviceFactory) -> Result<(), ConfigError> {
-    let mut problems = Vec::new();
+    let mut problems = addresses::problems(config);
     for (index, process) in config.processes.iter().enumerate() {
         if let Err(error) = factory.check(&process.device, &process.source.text) {
             problems.push(Problem {

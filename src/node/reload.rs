@@ -1,15 +1,15 @@
-//! Takes over what may change while the node runs: the log's filter, the configured processes, what is watched.
+//! Takes over what may change while the node runs: the log's filter, the configured processes, and what observes them.
 
 use std::collections::HashSet;
 
-use actix::Addr;
 use sd_notify::NotifyState;
 use tracing::{error, info, warn};
 
 use super::definitions::{check_sources, define};
 use super::notify;
-use crate::actors::{Hub, Reconfigure, Watcher};
-use crate::config::{Config, Origin, load};
+use super::observing::Observing;
+use crate::actors::Hub;
+use crate::config::{Config, MetricsConfig, Origin, load};
 use crate::logging::Logging;
 
 /// Knows the configuration in force.
@@ -23,7 +23,7 @@ impl Reloader {
     }
 
     /// Loads the configuration again. A bad one changes nothing.
-    pub(super) async fn reload(&mut self, hub: &Hub, watcher: Option<&Addr<Watcher>>, logging: &Logging) {
+    pub(super) async fn reload(&mut self, hub: &Hub, observing: &Observing, logging: &Logging) {
         let mut states = vec![NotifyState::Reloading];
         states.extend(NotifyState::monotonic_usec_now().ok());
         notify(&states);
@@ -36,13 +36,13 @@ impl Reloader {
             Ok(config)
         });
         match loaded {
-            Ok(config) => self.take_over(config, hub, watcher, logging).await,
+            Ok(config) => self.take_over(config, hub, observing, logging).await,
             Err(error) => error!(target: "node", event = "reload_refused", %error, "nothing was changed"),
         }
         notify(&[NotifyState::Ready]);
     }
 
-    async fn take_over(&mut self, config: Config, hub: &Hub, watcher: Option<&Addr<Watcher>>, logging: &Logging) {
+    async fn take_over(&mut self, config: Config, hub: &Hub, observing: &Observing, logging: &Logging) {
         if config.log.filter != self.config.log.filter
             && let Err(error) = logging.set_filter(&config.log.filter)
         {
@@ -62,10 +62,8 @@ impl Reloader {
                 error!(target: "node", event = "reload_failed", process = %process.id, %error);
             }
         }
-        if let Some(watcher) = watcher {
-            // Its routes may lead to processes that were just defined.
-            let _ = watcher.send(Reconfigure(config.watch.clone())).await;
-        }
+        // What it leads to may be processes that were just defined.
+        observing.reload(&config).await;
         let waiting = self.config.needs_restart(&config);
         if !waiting.is_empty() {
             warn!(target: "node", event = "reload_waits", sections = waiting.join(", "), "changed, in force after a restart");
@@ -74,6 +72,10 @@ impl Reloader {
         // What waits for a restart stays as it is in force.
         self.config.log.filter = config.log.filter;
         self.config.processes = config.processes;
+        self.config.metrics.groups = config.metrics.groups;
+        self.config.anomalies = config.anomalies;
+        self.config.health = config.health;
+        self.config.alerts = config.alerts;
     }
 }
 
@@ -92,7 +94,13 @@ impl Config {
             ("watch.poll_interval", self.watch.poll_interval != new.watch.poll_interval),
             ("watch.realtime", self.watch.realtime != new.watch.realtime),
             ("watch.queue", self.watch.queue != new.watch.queue),
+            ("metrics", without_groups(&self.metrics) != without_groups(&new.metrics)),
         ];
         sections.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
     }
+}
+
+/// What of it is only read at the start.
+fn without_groups(metrics: &MetricsConfig) -> MetricsConfig {
+    MetricsConfig { groups: Vec::new(), ..metrics.clone() }
 }

@@ -16,7 +16,7 @@ use super::mark::{Found, Mark};
 use super::reader::Reader;
 use super::records::counter_op;
 use super::snapshots::SnapshotFiles;
-use crate::metrics::COUNTERS;
+use crate::metrics::{COUNTERS, HISTOGRAMS};
 
 /// The first pause before the engine is opened again; it doubles up to [`PAUSE_MAX`].
 const PAUSE_MIN: Duration = Duration::from_millis(100);
@@ -113,6 +113,7 @@ impl Backend {
     /// Writes a batch that begins with [`Backend::next_number`], or syncs where it is empty. A failure closes the store for
     /// writes.
     pub(super) fn write(&mut self, ops: &[Op], sync: bool) -> Result<(), EngineError> {
+        let began = Instant::now();
         let written = self.shared.cell.with(|engine| engine.write(ops, sync));
         if let Err(error) = &written {
             self.fail(error);
@@ -124,6 +125,7 @@ impl Backend {
         }
         if sync {
             COUNTERS.store_syncs.inc();
+            HISTOGRAMS.store_sync_seconds.observe(began.elapsed().as_secs_f64());
             self.synced = self.sequence;
             // The mark may always be older than the truth, so a failure here harms nothing that is acknowledged.
             let _ = self.mark.set(self.synced);

@@ -26,7 +26,9 @@ mod memory;
 mod queue;
 mod reader;
 mod records;
+mod series_file;
 mod snapshots;
+mod space;
 #[expect(clippy::module_inception, reason = "the store itself")]
 mod store;
 mod writer;
@@ -35,6 +37,7 @@ pub use contract::ReadError;
 pub use error::OpenError;
 pub use fjall::Fjall;
 pub use memory::Memory;
+pub use series_file::{SeriesFile, SeriesFileError};
 pub use store::{Store, StoreOptions};
 
 #[cfg(test)]

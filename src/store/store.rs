@@ -1,6 +1,6 @@
 //! The store itself: a handle that is cheap to clone. Writes go through the queue to the writer, reads go to the engine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
@@ -19,6 +19,7 @@ use super::queue::{Intake, Rejected, Request, queue};
 use super::reader::Reader;
 use super::records::ops_of;
 use super::snapshots::{INLINE_BELOW, shown_hash};
+use super::space::used_bytes;
 use super::writer::Writer;
 use crate::ids::{BlobHash, Epoch, MessageId, ProcessId, Slot};
 use crate::metrics::COUNTERS;
@@ -198,6 +199,21 @@ impl Store {
 impl Store {
     fn reader(&self) -> Reader<'_> {
         Reader(&self.inner.shared.cell)
+    }
+
+    /// The folder of everything that the node keeps.
+    pub fn folder(&self) -> &Path {
+        self.inner.shared.folder.path()
+    }
+
+    /// The bytes that the folder takes on the disk. Blocks, and takes as long as there are many snapshots.
+    pub fn used_bytes(&self) -> u64 {
+        used_bytes(self.folder())
+    }
+
+    /// The bytes that are free where the folder lies, if the file system tells. Blocks.
+    pub fn free_bytes(&self) -> Option<u64> {
+        free_bytes(self.folder())
     }
 
     /// How many processes there are.

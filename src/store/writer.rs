@@ -21,7 +21,7 @@ use super::queue::{Outlet, Request};
 use super::reader::Reader;
 use super::records::{counter_op, dropped_files, mark_op, unmark_op};
 use crate::ids::ProcessId;
-use crate::metrics::COUNTERS;
+use crate::metrics::{COUNTERS, HISTOGRAMS};
 
 /// A batch ends with so many requests or so many bytes.
 const BATCH_REQUESTS: usize = 1024;
@@ -218,6 +218,10 @@ impl Writer {
             }
             // Positions were moved on in good faith; from here on everyone must claim anew.
             Err(_) => self.heads.forget_all(),
+        }
+        let commits = batch.waiting.iter().filter(|waiting| matches!(waiting, Waiting::Commit(..))).count();
+        if commits > 0 {
+            HISTOGRAMS.store_batch_commits.observe(commits as f64);
         }
         for waiting in batch.waiting {
             self.answer(waiting, &written);

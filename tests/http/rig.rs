@@ -15,8 +15,8 @@ use actix_web::web::Data;
 use bytes::Bytes;
 use mainstay::actors::fake_machine::FakeMachine;
 use mainstay::actors::{
-    Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, Services, TrialRoom,
-    Watcher,
+    Book, Delivery, Environment, Exhibit, Feeder, Gatherer, GroupMonitor, GroupRegistry, Hub, HubOptions, Measured,
+    MemoryLedger, Observers, Readiness, Services, TrialRoom, Watcher,
 };
 use mainstay::client::{self, Client};
 use mainstay::clock::Clock;
@@ -24,10 +24,12 @@ use mainstay::config::{Config, Origin, parse};
 use mainstay::device::fake::Fakes;
 use mainstay::device::lua::LuaFactory;
 use mainstay::device::{ComputePool, DeviceFactory, PoolOptions};
-use mainstay::http::{Face, app};
+use mainstay::http::{Face, Observed, app};
 use mainstay::ids::ProcessId;
+use mainstay::metrics::{Lags, Processes};
 use mainstay::process::Defaults;
 use mainstay::process::worker::WorkerOptions;
+use mainstay::stats::SeriesStore;
 use mainstay::store::faulty::{Faults, Faulty};
 use mainstay::store::{Memory, Store, StoreOptions};
 use serde_json::{Value, json};
@@ -49,12 +51,16 @@ pub struct Node {
     pub hub: Hub,
     pub face: Data<Face>,
     pub readiness: Arc<Readiness>,
+    pub book: Book,
+    pub observers: Observers,
     pub fakes: Fakes,
     pub faults: Faults,
     pub config: Config,
     /// The machine whose processes are watched, where `[watch]` is enabled.
     pub machine: FakeMachine,
     pub watcher: Option<Addr<Watcher>>,
+    /// What is measured. Collections are made by [`Node::gatherer`] only.
+    pub exhibit: Arc<Exhibit>,
     call: Rc<dyn Fn(TestRequest) -> Calling>,
     _folder: TempDir,
 }
@@ -142,6 +148,7 @@ fn environment(config: &Config, store: Store, factory: Arc<dyn DeviceFactory>) -
         },
         defaults: Defaults { limits: config.limits.process.clone(), error_strategy: workers.error_strategy },
         configured: arc_swap::ArcSwap::default(),
+        meters: Arc::new(Processes::new(100)),
         memory: MemoryLedger::new(workers.total_memory),
         workers_max: workers.workers_max,
         give_up_after: Duration::from_millis(50),
@@ -171,8 +178,13 @@ impl Node {
         } else {
             (None, None)
         };
+        let book = Book::new(SeriesStore::new(config.metrics.series_capacity, config.metrics.max_series));
+        let observers = Observers::start(&hub, &config, &client, &book, None);
+        let (meters, clock) = (hub.environment().meters.clone(), hub.environment().clock.clone());
+        let exhibit = Arc::new(Exhibit::new(meters, book.clone(), clock));
+        let (health, alerts) = (observers.health.clone(), observers.alerts.clone());
         let face = Face::new(hub.clone(), group_monitor, delivery, readiness.clone(), &config.http, now_from_cache);
-        let face = Data::new(face.with_watching(watching));
+        let face = Data::new(face.showing(Observed { watching, exhibit: exhibit.clone(), health, alerts }));
         let service = Rc::new(init_service(app(face.clone())).await);
         let call = move |request: TestRequest| -> Calling {
             let service = service.clone();
@@ -185,7 +197,18 @@ impl Node {
             })
         };
         let call = Rc::new(call);
-        Self { hub, face, readiness, fakes, faults, config, machine, watcher, call, _folder: folder }
+        let _folder = folder;
+        Self { hub, face, readiness, book, observers, fakes, faults, config, machine, watcher, exhibit, call, _folder }
+    }
+
+    /// Who makes collections of this node, with the groups and anomalies of its configuration.
+    pub fn gatherer(&self, feeders: Vec<Feeder>) -> Gatherer {
+        let lags = Arc::new(Lags::new(10));
+        lags.ring("main").push(Duration::from_millis(1));
+        let (exhibit, environment) = (self.exhibit.clone(), self.hub.environment().clone());
+        let mut gatherer = Gatherer::new(Measured { exhibit, environment, lags, feeders });
+        gatherer.measure(self.config.metrics.groups.clone(), self.config.anomalies.clone());
+        gatherer
     }
 
     pub async fn send(&self, request: TestRequest) -> Answer {

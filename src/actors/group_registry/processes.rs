@@ -129,7 +129,7 @@ impl GroupRegistry {
             let parent = Parent { resolve: registry.clone().recipient(), squeeze: registry.recipient() };
             let depth: Arc<Depth> = Arc::default();
             let worker = ProcessWorker::new(environment, process.clone(), registration, parent, depth.clone());
-            Member { leader: Leader::Process(worker.start()), depth }
+            Member::new(Leader::Process(worker.start()), depth)
         });
         let Ok(Member { leader: Leader::Process(worker), .. }) = taken else {
             let held = RequestError::Internal(format!("the name {group} is held by somebody else"));

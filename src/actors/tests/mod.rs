@@ -1,10 +1,13 @@
 //! The actors in virtual time, over a store in memory and devices that do what they are told.
 
+mod alerts;
 mod base_ends;
 mod bases;
 mod cron;
 mod deaths;
+mod frozen;
 mod group_monitor;
+mod health;
 mod letters;
 mod life;
 mod monitors;
@@ -21,3 +24,5 @@ mod soak;
 mod spawning;
 mod waiting;
 mod watching;
+
+pub(super) use rig::bare;

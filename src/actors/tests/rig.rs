@@ -4,6 +4,7 @@
 //! from them. [`still`] holds it; time passes in [`pass`] only.
 
 use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use crate::device::fake::Fakes;
 use crate::device::{ComputePool, PoolOptions};
 use crate::group::GroupStatus;
 use crate::ids::{BlobHash, Epoch, GroupName, MessageId, ProcessId, Slot};
+use crate::metrics::Processes;
 use crate::process::worker::{Activity, Define, Status, WorkerOptions};
 use crate::process::{
     Computed, Defaults, DeviceKind, Draft, ErrorStrategy, Order, Origin, Outcome, PageQuery, ProcessOrigin,
@@ -210,6 +212,31 @@ pub(super) fn usual<T: Future<Output = ()>>(test: impl FnOnce(Rig) -> T) {
     run(Settings::default(), test);
 }
 
+/// What the workers of a node over a store in memory share, without a node around it.
+pub(in crate::actors) fn bare(folder: &Path) -> Arc<Environment> {
+    let engine = Arc::new(Memory::default());
+    let store = Store::open(StoreOptions { data_dir: folder.to_owned(), disk_reserve: 0, engine }).unwrap();
+    environment(&Settings::default(), store, &Fakes::default())
+}
+
+fn environment(settings: &Settings, store: Store, fakes: &Fakes) -> Arc<Environment> {
+    Arc::new(Environment {
+        store,
+        pool: ComputePool::start(settings.pool).unwrap(),
+        trials: TrialRoom::default(),
+        services: OnceLock::new(),
+        factory: Arc::new(fakes.clone()),
+        clock: Clock::anchored(1_800_000_000_000),
+        options: settings.options.clone(),
+        defaults: Defaults { limits: settings.limits.clone(), error_strategy: settings.error_strategy },
+        configured: arc_swap::ArcSwap::default(),
+        meters: Arc::new(Processes::new(100)),
+        memory: MemoryLedger::new(settings.total_memory),
+        workers_max: settings.workers_max,
+        give_up_after: GIVE_UP_AFTER,
+    })
+}
+
 impl Rig {
     fn start(settings: Settings) -> Self {
         let (fakes, faults) = (Fakes::default(), Faults::default());
@@ -229,20 +256,7 @@ impl Rig {
     }
 
     fn over(settings: Settings, store: Store, fakes: Fakes, faults: Faults, folder: TempDir) -> Self {
-        let environment = Arc::new(Environment {
-            store: store.clone(),
-            pool: ComputePool::start(settings.pool).unwrap(),
-            trials: TrialRoom::default(),
-            services: OnceLock::new(),
-            factory: Arc::new(fakes.clone()),
-            clock: Clock::anchored(1_800_000_000_000),
-            options: settings.options,
-            defaults: Defaults { limits: settings.limits, error_strategy: settings.error_strategy },
-            configured: arc_swap::ArcSwap::default(),
-            memory: MemoryLedger::new(settings.total_memory),
-            workers_max: settings.workers_max,
-            give_up_after: GIVE_UP_AFTER,
-        });
+        let environment = environment(&settings, store.clone(), &fakes);
         let registry = GroupRegistry::new(environment.clone()).start();
         let hub = Hub::new(vec![registry.clone()], environment, settings.hub);
         let client = Client::new(client::Options::default()).unwrap();

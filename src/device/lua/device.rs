@@ -225,6 +225,10 @@ impl Device for LuaDevice {
         super::factory::info()
     }
 
+    fn state_bytes(&self) -> Option<u64> {
+        Some(self.state.len() as u64)
+    }
+
     fn memory(&self) -> u64 {
         self.vm.as_ref().map_or(0, Vm::memory) + self.state.len() as u64 + self.script.source.len() as u64
     }

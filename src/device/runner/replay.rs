@@ -10,7 +10,7 @@ use crate::device::feed::Feed;
 use crate::device::guarded::discard;
 use crate::device::{Call, Device, DeviceError, Mode};
 use crate::ids::Slot;
-use crate::process::worker::{Base, TurnPlan};
+use crate::process::worker::{Base, TurnDone, TurnPlan};
 use crate::process::{Cause, Computed, Entry, EntryKind, Halt, Json, Outcome};
 
 /// Why a replay has not come to its goal.
@@ -45,7 +45,7 @@ impl Runner {
             wants_snapshot: false,
             is_slow: false,
         };
-        let unreplayed = match self.go(feed, &plan, Instant::now() + length, &mut Vec::new()) {
+        let unreplayed = match self.go(feed, &plan, Instant::now() + length, &mut TurnDone::default()) {
             Ok(()) if self.position < Some(goal) => return Ok(None),
             Ok(()) if self.device.is_none() => return Err(Unreplayed::NoState(self.why_no_device())),
             Ok(()) => return self.snapshot().map(Some).map_err(Unreplayed::Fault),

@@ -374,6 +374,12 @@ pub struct TurnDone {
     pub is_lost: bool,
     /// Whether a single call held the thread for too long.
     pub is_slow: bool,
+    /// The time that the calls for `computed` took.
+    pub took: Duration,
+    /// When the message of each of `computed` was scheduled.
+    pub scheduled: Vec<Millis>,
+    /// The size of the state at `position`, where the device tells.
+    pub state_bytes: Option<u64>,
     /// Whether the same log yields the same bytes with this device.
     pub is_deterministic: bool,
 }

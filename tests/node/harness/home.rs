@@ -15,6 +15,8 @@ pub struct Settings {
     sections: Vec<(&'static str, String)>,
     processes: Vec<(String, String, String)>,
     routes: Vec<(String, String)>,
+    top: String,
+    more: String,
 }
 
 impl Settings {
@@ -49,6 +51,18 @@ impl Settings {
         self
     }
 
+    /// With a line before all sections.
+    pub fn top(mut self, line: &str) -> Self {
+        line.clone_into(&mut self.top);
+        self
+    }
+
+    /// With these lines behind everything else, in place of those that stood there.
+    pub fn more(mut self, lines: &str) -> Self {
+        lines.clone_into(&mut self.more);
+        self
+    }
+
     fn text(&self) -> String {
         let data_dir = self.data_dir.clone().unwrap_or_else(|| PathBuf::from("data"));
         let filter = self.filter.as_deref().unwrap_or("info,group=debug,worker=debug");
@@ -61,7 +75,7 @@ impl Settings {
         }
         sections.extend(self.sections.iter().cloned());
         sections.sort_by_key(|(name, _)| *name);
-        let (mut text, mut open) = (String::new(), "");
+        let (mut text, mut open) = (format!("{}\n", self.top), "");
         for (name, line) in &sections {
             if *name != open {
                 let _ = writeln!(text, "\n[{name}]");
@@ -75,7 +89,7 @@ impl Settings {
         for (id, _, more) in &self.processes {
             let _ = writeln!(text, "\n[[process]]\nid = \"{id}\"\ndevice = \"lua\"\nsource = \"{id}.lua\"\n{more}");
         }
-        text
+        text + "\n" + &self.more
     }
 }
 

@@ -1,20 +1,28 @@
 //! What the tests share: a folder, a configuration, the running program, its log, a client.
 
+mod alertmanager;
 mod api;
 mod events;
+mod frozen;
 mod home;
+mod hook;
 mod program;
 mod random;
 mod relay;
 mod scripts;
+mod tool;
 mod unit;
 
+pub use alertmanager::Alertmanager;
 pub use api::{Answer, Api, Row};
+pub use frozen::Frozen;
 pub use home::{Home, Settings};
+pub use hook::Hook;
 pub use program::Program;
 pub use random::{Random, seed};
 pub use relay::{Relay, Tarpit};
 pub use scripts::{COUNTER, COUNTER_BY_TEN};
+pub use tool::tool;
 pub use unit::{Mood, Unit};
 
 use std::time::Duration;
