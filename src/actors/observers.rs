@@ -1,5 +1,12 @@
 //! The actors that watch over the node: those for health and for alerts.
 
+mod alert_board;
+mod alert_manager;
+mod health_board;
+mod health_checker;
+mod looks;
+mod receivers;
+
 use std::time::Duration;
 
 use actix::{Actor as _, Addr, Recipient};
@@ -7,12 +14,13 @@ use actix_rt::ArbiterHandle;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::alert_board::AlertBoard;
-use super::alert_manager::{AlertManager, AlertTools, ReloadAlerts};
+pub use self::alert_board::AlertBoard;
+pub(super) use self::alert_manager::AlertTools;
+pub use self::alert_manager::{AlertManager, ReloadAlerts};
+pub use self::health_board::HealthBoard;
+pub use self::health_checker::{HealthChecker, ReloadHealth};
 use super::book::Book;
 use super::collector::Collection;
-use super::health_board::HealthBoard;
-use super::health_checker::{HealthChecker, ReloadHealth};
 use super::hub::Hub;
 use super::messages::Shutdown;
 use crate::client::Client;

@@ -7,6 +7,9 @@
 //! *Limits*: the queue and the sizes of the process's definition, the bounds of the core; requests that wait are bounded
 //! where they enter the node.
 
+mod account;
+mod past;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,8 +17,9 @@ use actix::{
     Actor, ActorContext, ActorFutureExt as _, Addr, AsyncContext, Context, Handler, Recipient, SpawnHandle, WrapFuture,
 };
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::debug;
 
+use self::past::Past;
 use super::depth::Depth;
 use super::environment::Environment;
 use super::messages::{
@@ -25,16 +29,10 @@ use super::pusher::Push;
 use super::registration::Registration;
 use crate::clock::Millis;
 use crate::device::{Interrupt, Lane, Runner, WorkSign};
-use crate::ids::{MessageId, ProcessId, Slot};
+use crate::ids::{ProcessId, Slot};
 use crate::metrics::{COUNTERS, GAUGES, Level, Meter};
-use crate::process::worker::{
-    Answer, Core, Effect, Found, History, Note, OldId, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
-};
-use crate::process::{
-    Claim, Definition, KnownId, MarkPosition, MarkSource, Order, Origin, PageQuery, ProcessOrigin, RequestError,
-    SnapshotRef,
-};
-use crate::store::Store;
+use crate::process::worker::{Answer, Core, Effect, Found, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan};
+use crate::process::{Claim, Definition, ProcessOrigin, RequestError, SnapshotRef};
 use crate::supervise::Pulse;
 
 /// Where a worker's upward events go.
@@ -386,72 +384,6 @@ impl ProcessWorker {
         };
         self.timer = Some(ctx.run_later(wait, fired));
     }
-
-    fn count(&mut self, done: &TurnDone) {
-        let slots = done.computed.len() as u64;
-        let failed = done.computed.iter().filter(|one| one.outcome.error.is_some()).count() as u64;
-        COUNTERS.slots_computed.inc_by(slots);
-        COUNTERS.slots_failed.inc_by(failed);
-        self.meter.computed(slots, failed, done.took);
-        let now = self.now();
-        for scheduled in &done.scheduled {
-            self.meter.outcome_after(Duration::from_millis(now.saturating_sub(*scheduled)));
-        }
-        if let Some(bytes) = done.state_bytes {
-            self.meter.set_state(bytes);
-        }
-    }
-
-    fn log(&mut self, note: Note) {
-        let (process, group) = (&self.process, self.registration.group());
-        match note {
-            Note::WorkReceived { slot } => {
-                COUNTERS.messages_scheduled.inc();
-                self.meter.scheduled();
-                info!(target: "worker", event = "work_received", %process, %group, slot = slot.0);
-            }
-            Note::DefinitionChanged { slot } => {
-                info!(target: "worker", event = "definition_changed", %process, %group, slot = slot.0);
-            }
-            Note::Halted { slot, error } => {
-                warn!(target: "worker", event = "halted", %process, %group, slot = slot.0, error);
-            }
-            Note::Resumed { slot, skipped } => {
-                info!(target: "worker", event = "resumed", %process, %group, slot = slot.0, skipped);
-            }
-            Note::Notified { slot, listeners } => {
-                debug!(target: "group", event = "finished_notifying", %process, %group, slot = slot.0, listeners);
-            }
-            Note::Fault { error } => {
-                COUNTERS.compute_faults.inc();
-                error!(target: "worker", event = "fault", %process, %group, error, "trying again");
-            }
-            Note::SnapshotStored { slot, size } => {
-                self.meter.set_snapshot(size);
-                info!(target: "worker", event = "snapshotting", %process, %group, slot = slot.0, size);
-            }
-            Note::SnapshotFailed { error } => {
-                warn!(target: "worker", event = "snapshot_failed", %process, %group, error, "the log is the truth; going on");
-            }
-            Note::Stopping { reason } => {
-                let error = match &reason {
-                    StopReason::Store(error) => Some(error.as_str()),
-                    _ => None,
-                };
-                info!(target: "worker", event = "stopping", %process, %group, reason = reason.as_str(), error);
-            }
-            Note::Paused { undelivered, limit } => {
-                COUNTERS.outbox_pauses.inc();
-                warn!(target: "worker", event = "paused", %process, %group, undelivered, limit, "its outbox is full (limit outbox)");
-            }
-            Note::Unpaused { undelivered } => {
-                info!(target: "worker", event = "unpaused", %process, %group, undelivered);
-            }
-            Note::History { error } => {
-                warn!(target: "worker", event = "history_unread", %process, %group, error, "old ids are kept for now");
-            }
-        }
-    }
 }
 
 /// Brings the device home, or the news of its loss.
@@ -475,33 +407,5 @@ impl Drop for Courier {
             let done = TurnDone { is_lost: true, fault, ..TurnDone::default() };
             address.do_send(TurnReturned { runner: None, done });
         }
-    }
-}
-
-/// The log's past, as the core may ask for it.
-struct Past {
-    store: Store,
-    process: ProcessId,
-}
-
-impl Past {
-    fn of(worker: &ProcessWorker) -> Self {
-        Self { store: worker.environment.store.clone(), process: worker.process.clone() }
-    }
-}
-
-impl History for Past {
-    fn known_id(&self, origin: Origin, id: &MessageId) -> Result<Option<KnownId>, String> {
-        self.store.known_id(&self.process, origin, id).map_err(|error| error.to_string())
-    }
-
-    fn ids_from(&self, first: Slot, limit: usize) -> Result<Vec<OldId>, String> {
-        let query = PageQuery { first, last: Slot(u64::MAX), limit, bytes: 1 << 20, order: Order::Ascending };
-        let page = self.store.entries(&self.process, &query).map_err(|error| error.to_string())?;
-        Ok(page.items.iter().map(OldId::of).collect())
-    }
-
-    fn mark(&self, source: &MarkSource) -> Result<Option<MarkPosition>, String> {
-        self.store.mark(&self.process, source).map_err(|error| error.to_string())
     }
 }

@@ -6,7 +6,7 @@ use actix::{Actor as _, Addr, Handler, Message};
 use serde_json::{Value, json};
 
 use super::rig::{Rig, moment, still, usual};
-use crate::actors::alert_manager::AlertTools;
+use crate::actors::observers::AlertTools;
 use crate::actors::{AlertBoard, AlertManager, Book, Collection, ReloadAlerts};
 use crate::alert::AlertState;
 use crate::client::tests::server::{Act, Server, answer, client};

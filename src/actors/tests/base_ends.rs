@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::rig::{GIVE_UP_AFTER, Kill, Rig, Settings, Tried, id, moment, pass, run, still, usual};
+use super::inside::Kill;
+use super::rig::{GIVE_UP_AFTER, Rig, Settings, Tried, id, moment, pass, run, still, usual};
 use crate::device::fake::{Act, Asked, Manner};
 use crate::group::GroupStatus;
 use crate::ids::{GroupName, ProcessId};

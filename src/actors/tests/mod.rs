@@ -8,6 +8,7 @@ mod deaths;
 mod frozen;
 mod group_monitor;
 mod health;
+mod inside;
 mod letters;
 mod life;
 mod monitors;

@@ -13,11 +13,11 @@ use actix::{Actor, ActorContext as _, AsyncContext as _, Context, Handler, Messa
 use tracing::error;
 
 use super::alert_board::AlertBoard;
-use super::book::Book;
-use super::collector::Collection;
-use super::hub::Hub;
-use super::messages::Shutdown;
 use super::receivers::{Receiver, Way};
+use crate::actors::book::Book;
+use crate::actors::collector::Collection;
+use crate::actors::hub::Hub;
+use crate::actors::messages::Shutdown;
 use crate::alert::{Alerts, LOG, Notice, Rule};
 use crate::client::receiver::{Alertmanager, Webhook};
 use crate::client::{Client, ClientError};
@@ -62,7 +62,7 @@ pub struct AlertManager {
     reload: Option<AlertsConfig>,
     /// Receivers that are gone, until they were told what ends with them.
     leaving: Vec<(String, Receiver)>,
-    pub(super) is_busy: bool,
+    pub(in crate::actors) is_busy: bool,
 }
 
 impl AlertManager {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
-use super::hub::Hub;
+use crate::actors::hub::Hub;
 use crate::client::{Call, Client, Endpoint};
 use crate::config::CheckTarget;
 use crate::glob::Glob;
@@ -19,23 +19,23 @@ use crate::ids::ProcessId;
 const NAME_CUT: usize = 15;
 
 /// Looks at one thing, once each time it is asked to. A look may be dropped at any point.
-pub(super) struct Looker {
+pub(in crate::actors) struct Looker {
     hub: Hub,
     client: Client,
     target: CheckTarget,
     /// The worker that answered last, or should have.
-    pub(super) worker: Option<Incarnation>,
+    pub(in crate::actors) worker: Option<Incarnation>,
     host: Aside<Result<bool, String>>,
     addresses: Aside<io::Result<Vec<SocketAddr>>>,
 }
 
 impl Looker {
-    pub(super) fn new(hub: Hub, client: Client, target: CheckTarget) -> Self {
+    pub(in crate::actors) fn new(hub: Hub, client: Client, target: CheckTarget) -> Self {
         Self { hub, client, target, worker: None, host: Aside::default(), addresses: Aside::default() }
     }
 
     /// Whether all is well; if not, why.
-    pub(super) async fn look(&mut self) -> Result<(), String> {
+    pub(in crate::actors) async fn look(&mut self) -> Result<(), String> {
         match &self.target {
             CheckTarget::Worker(process) => {
                 let process = process.clone();
@@ -61,7 +61,7 @@ impl Looker {
     }
 
     /// What to say of a look that was not over in time.
-    pub(super) fn late(&self) -> &'static str {
+    pub(in crate::actors) fn late(&self) -> &'static str {
         match &self.target {
             CheckTarget::Worker(_) => "the worker does not answer",
             CheckTarget::Http(_) => "there is no answer",

@@ -10,8 +10,8 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::alert_board::AlertBoard;
-use super::delivery::refused;
-use super::hub::Hub;
+use crate::actors::delivery::refused;
+use crate::actors::hub::Hub;
 use crate::alert::{AlertState, Notice, NoticeQueue};
 use crate::client::ClientError;
 use crate::client::receiver::{Alertmanager, Webhook};
@@ -32,7 +32,7 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 const FROM: &str = "~alert";
 
 /// How a receiver is reached.
-pub(super) enum Way {
+pub(in crate::actors) enum Way {
     /// By the log.
     Log,
     /// By HTTP.
@@ -44,7 +44,7 @@ pub(super) enum Way {
 }
 
 /// One receiver at work. Dropped it is told nothing more.
-pub(super) struct Receiver {
+pub(in crate::actors) struct Receiver {
     name: String,
     mailbox: Arc<Mailbox>,
     board: AlertBoard,
@@ -53,7 +53,7 @@ pub(super) struct Receiver {
 
 impl Receiver {
     /// A receiver that is reached that way. Its failures are counted on `board`.
-    pub(super) fn start(name: &str, way: Way, board: AlertBoard) -> Self {
+    pub(in crate::actors) fn start(name: &str, way: Way, board: AlertBoard) -> Self {
         board.fail(name, 0);
         let mailbox = Arc::new(Mailbox::default());
         let deliverer = Deliverer { name: name.to_owned(), mailbox: mailbox.clone(), board: board.clone() };
@@ -65,7 +65,7 @@ impl Receiver {
     }
 
     /// Tells it a notice, now or when it takes one.
-    pub(super) fn tell(&self, notice: &Arc<Notice>) {
+    pub(in crate::actors) fn tell(&self, notice: &Arc<Notice>) {
         if self.task.is_none() {
             return log(&self.name, notice);
         }
@@ -75,7 +75,7 @@ impl Receiver {
     }
 
     /// Lets it hear what waits for it, as long as it takes that, and nothing more.
-    pub(super) fn retire(mut self) {
+    pub(in crate::actors) fn retire(mut self) {
         self.mailbox.close();
         // The task ends by itself.
         self.task = None;

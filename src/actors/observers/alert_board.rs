@@ -52,13 +52,13 @@ impl AlertBoard {
     }
 
     /// The alerts themselves. Blocks while they are evaluated.
-    pub(super) fn open(&self) -> MutexGuard<'_, Alerts> {
+    pub(in crate::actors) fn open(&self) -> MutexGuard<'_, Alerts> {
         // A rule that panicked halfway goes on from where it stands at the next evaluation.
         self.0.alerts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes note of what `alerts`, this board's own, count.
-    pub(super) fn count(&self, alerts: &Alerts) {
+    pub(in crate::actors) fn count(&self, alerts: &Alerts) {
         let (pending, firing) = alerts.counts();
         self.0.pending.store(pending as u64, Ordering::Relaxed);
         self.0.firing.store(firing as u64, Ordering::Relaxed);
@@ -66,12 +66,12 @@ impl AlertBoard {
     }
 
     /// One more evaluation was left out.
-    pub(super) fn skip(&self) {
+    pub(in crate::actors) fn skip(&self) {
         self.0.skipped.fetch_add(1, Ordering::Relaxed);
     }
 
     /// So many more notices did not reach this receiver.
-    pub(super) fn fail(&self, receiver: &str, notices: usize) {
+    pub(in crate::actors) fn fail(&self, receiver: &str, notices: usize) {
         let mut tally = self.tally();
         match tally.get_mut(receiver) {
             Some(count) => *count += notices as u64,

@@ -11,9 +11,9 @@ use tokio::time::{Instant, sleep, timeout};
 use tracing::{info, warn};
 
 use super::health_board::HealthBoard;
-use super::hub::Hub;
 use super::looks::Looker;
-use super::messages::Shutdown;
+use crate::actors::hub::Hub;
+use crate::actors::messages::Shutdown;
 use crate::client::Client;
 use crate::clock::Millis;
 use crate::config::{CheckConfig, CheckTarget, HealthConfig};

@@ -38,14 +38,14 @@ impl HealthBoard {
     }
 
     /// Shows these checks and no others.
-    pub(super) fn show<'h>(&self, checks: impl Iterator<Item = &'h Health>) {
+    pub(in crate::actors) fn show<'h>(&self, checks: impl Iterator<Item = &'h Health>) {
         let shown = checks.map(|health| Shown { view: health.view(), is_critical: health.check().critical });
         let shown = shown.collect();
         *self.open() = shown;
     }
 
     /// Shows how one check stands now.
-    pub(super) fn update(&self, health: &Health) {
+    pub(in crate::actors) fn update(&self, health: &Health) {
         let view = health.view();
         if let Some(shown) = self.open().iter_mut().find(|shown| shown.view.name == view.name) {
             shown.view = view;
