@@ -15,6 +15,7 @@ mod counters;
 mod desk;
 mod error;
 mod filter;
+mod line;
 mod observation;
 #[cfg(target_os = "linux")]
 mod poll;

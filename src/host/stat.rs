@@ -1,11 +1,9 @@
 //! The texts below `/proc/PID`, taken apart.
 
 use super::clock::SinceBoot;
+use super::line::Line;
 use super::process::{ExitStatus, HostPid};
 use super::text::Text;
-
-/// The flag of threads of the kernel.
-const PF_KTHREAD: u64 = 0x0020_0000;
 
 /// One line of `/proc/PID/stat`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,29 +33,21 @@ pub struct Stat {
 }
 
 impl Stat {
-    /// Takes a line apart. The name may hold anything, so it ends at the last bracket.
+    /// Takes a line apart; `None` if it is none.
     pub fn parse(line: &[u8]) -> Option<Self> {
-        let open = line.iter().position(|byte| *byte == b'(')?;
-        let close = line.iter().rposition(|byte| *byte == b')')?;
-        let name = line.get(open + 1..close)?;
-        let pid = std::str::from_utf8(line.get(..open)?).ok()?.trim().parse().ok()?;
-        let rest = std::str::from_utf8(line.get(close + 1..)?).ok()?;
-        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
-        // The manual counts from 1 and the state is its field 3.
-        let field = |number: usize| fields.get(number - 3).copied();
-        let number = |place: usize| field(place)?.parse::<u64>().ok();
+        let line = Line::parse(line)?;
         Some(Self {
-            pid: HostPid(pid),
-            name: Text::from_bytes(name),
-            state: field(3)?.chars().next()?,
-            ppid: HostPid(field(4)?.parse().ok()?),
-            kernel: number(9)? & PF_KTHREAD != 0,
-            cpu_ticks: number(14)?.saturating_add(number(15)?),
-            threads: u32::try_from(number(20)?).ok()?,
-            start: SinceBoot::from_ticks(number(22)?),
-            virtual_bytes: number(23)?,
-            resident_pages: number(24).unwrap_or(0),
-            wait_status: field(52).and_then(|text| text.parse().ok()).unwrap_or(0),
+            pid: HostPid(line.pid),
+            name: Text::from_bytes(line.name),
+            state: char::from(line.state),
+            ppid: HostPid(line.ppid),
+            kernel: line.is_kernel,
+            cpu_ticks: line.user.saturating_add(line.system),
+            threads: u32::try_from(line.threads).ok()?,
+            start: SinceBoot::from_ticks(line.start),
+            virtual_bytes: line.virtual_bytes,
+            resident_pages: line.resident_pages,
+            wait_status: line.wait_status,
         })
     }
 

@@ -13,10 +13,10 @@ use super::error::UsageError;
 use super::figures::{GroupUsage, States, Unread, Usage};
 use super::folder::Folder;
 use super::image::Image;
-use super::line::{LINE_MAX, Line};
 use super::rule::{Texts, fits};
 use crate::clock::thread_cpu_time;
 use crate::config::HostGroup;
+use crate::host::line::{LINE_MAX, Line};
 use crate::host::process::HostPid;
 
 /// The most descriptors that stay open between looks, whatever the limit.

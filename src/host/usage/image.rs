@@ -1,6 +1,6 @@
 //! Which program a process runs, as far as the line of its figures tells.
 
-use super::line::Line;
+use crate::host::line::Line;
 
 /// What changes when a process starts another program.
 ///

@@ -10,7 +10,6 @@ mod figures;
 mod folder;
 mod groups;
 mod image;
-mod line;
 mod own;
 mod rule;
 

@@ -10,9 +10,9 @@ use rustix::process::{Resource, getrlimit};
 use super::boot::{Boot, ticks};
 use super::error::UsageError;
 use super::folder::Folder;
-use super::line::{LINE_MAX, Line};
 use crate::clock::Millis;
 use crate::host::clock::SinceBoot;
+use crate::host::line::{LINE_MAX, Line};
 use crate::host::process::HostPid;
 
 /// The most bytes of `/proc/self/status` that are read; the lines that matter stand in its first half.

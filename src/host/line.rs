@@ -1,19 +1,26 @@
-//! A line of `/proc/PID/stat` for those who read a thousand at a time: nothing is copied, nothing is allocated.
+//! A line of `/proc/PID/stat`, taken apart. Some read a thousand at a time: nothing is copied, nothing is allocated.
 
 /// The most bytes a line can have: a name of 64 and fifty numbers of twenty digits.
-pub(super) const LINE_MAX: usize = 2048;
+pub(in crate::host) const LINE_MAX: usize = 2048;
 
 /// The flag of those who forked and have not started a program since.
 const PF_FORKNOEXEC: u64 = 0x40;
 
+/// The flag of threads of the kernel.
+const PF_KTHREAD: u64 = 0x0020_0000;
+
 /// What is used of a line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Line<'a> {
+pub(in crate::host) struct Line<'a> {
     /// The name, as the kernel keeps it.
     pub name: &'a [u8],
     pub pid: u32,
     /// The state's letter.
     pub state: u8,
+    /// Its parent, 0 for none.
+    pub ppid: u32,
+    /// Whether it is a thread of the kernel.
+    pub is_kernel: bool,
     /// Whether it still runs the program of the process it was forked from.
     pub is_fork: bool,
     /// Ticks in user mode, of all its threads.
@@ -28,22 +35,29 @@ pub(super) struct Line<'a> {
     pub resident_pages: u64,
     /// Where its code, its stack and its arguments lie; zeroes for those who may not know.
     pub places: [u64; 4],
+    /// The number `wait` will give; 0 while it runs, where it may not be read, and of kernels that do not tell.
+    pub wait_status: u32,
 }
 
 impl<'a> Line<'a> {
     /// Takes a line apart; `None` if it is none. The name may hold anything, so it ends at the last bracket.
-    pub(super) fn parse(line: &'a [u8]) -> Option<Self> {
+    pub(in crate::host) fn parse(line: &'a [u8]) -> Option<Self> {
         let open = line.iter().position(|byte| *byte == b'(')?;
         let close = line.iter().rposition(|byte| *byte == b')')?;
         let pid = number(line.get(..open)?.trim_ascii())?;
         let mut parsed = Line { name: line.get(open + 1..close)?, pid: u32::try_from(pid).ok()?, ..Line::default() };
-        let rest = line.get(close + 1..)?.strip_prefix(b" ")?;
+        let rest = line.get(close + 1..)?.strip_prefix(b" ")?.trim_ascii_end();
+        let mut is_whole = false;
         // The manual counts from 1 and the state is its field 3.
         for (place, field) in (3..).zip(rest.split(|byte| *byte == b' ')) {
             let number = || number(field);
             match place {
                 3 => parsed.state = *field.first()?,
-                9 => parsed.is_fork = number()? & PF_FORKNOEXEC != 0,
+                4 => parsed.ppid = u32::try_from(number()?).ok()?,
+                9 => {
+                    let flags = number()?;
+                    (parsed.is_fork, parsed.is_kernel) = (flags & PF_FORKNOEXEC != 0, flags & PF_KTHREAD != 0);
+                }
                 14 => parsed.user = number()?,
                 15 => parsed.system = number()?,
                 20 => parsed.threads = number()?,
@@ -55,12 +69,16 @@ impl<'a> Line<'a> {
                 48 => parsed.places[2] = number()?,
                 49 => {
                     parsed.places[3] = number()?;
-                    return Some(parsed);
+                    is_whole = true;
+                }
+                52 => {
+                    parsed.wait_status = number().and_then(|status| u32::try_from(status).ok()).unwrap_or(0);
+                    break;
                 }
                 _ => {}
             }
         }
-        None
+        is_whole.then_some(parsed)
     }
 }
 
@@ -101,6 +119,8 @@ mod tests {
                 name,
                 pid: 42,
                 state: b'S',
+                ppid: 4,
+                is_kernel: false,
                 is_fork: false,
                 user: 14,
                 system: 15,
@@ -109,6 +129,7 @@ mod tests {
                 virtual_bytes: 23,
                 resident_pages: 24,
                 places: [26, 28, 48, 49],
+                wait_status: 52,
             };
             assert_eq!(Line::parse(&bytes), Some(expected), "{}", String::from_utf8_lossy(name));
             assert_eq!(Line::parse(&[&bytes[..], b"\n"].concat()), Some(expected));
