@@ -172,7 +172,7 @@ impl Runner {
         if !self.is_restored {
             self.restore(feed.recorded()).map_err(End::Fault)?;
         }
-        let mut weight = 0;
+        let (mut weight, mut sent) = (0, 0);
         while self.position < plan.goal {
             let slot = Slot::after(self.position);
             let (entry, recorded) = feed.take(slot).map_err(End::Fault)?;
@@ -192,6 +192,7 @@ impl Runner {
                         }
                     };
                     weight += step.computed.outcome.weight();
+                    sent += step.computed.sends();
                     done.computed.push(step.computed);
                     done.scheduled.push(entry.message.timestamp);
                     done.took += step.took;
@@ -203,7 +204,8 @@ impl Runner {
                 }
             }
             self.position = Some(slot);
-            if Instant::now() >= deadline || weight >= TURN_WEIGHT {
+            let is_outbox_full = sent > 0 && sent >= plan.room;
+            if Instant::now() >= deadline || weight >= TURN_WEIGHT || is_outbox_full {
                 break;
             }
         }

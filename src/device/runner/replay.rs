@@ -44,6 +44,7 @@ impl Runner {
             wants_state: false,
             wants_snapshot: false,
             is_slow: false,
+            room: u64::MAX,
         };
         let unreplayed = match self.go(feed, &plan, Instant::now() + length, &mut TurnDone::default()) {
             Ok(()) if self.position < Some(goal) => return Ok(None),

@@ -55,6 +55,7 @@ fn a_process_is_slow_by_the_time_that_it_takes_itself_not_by_the_thread_it_sits_
             wants_state: false,
             wants_snapshot: false,
             is_slow: true,
+            room: u64::MAX,
         };
         let done = runner.turn(plan, length, &Overflow);
         assert!(done.fault.is_some(), "slot 0 is missing");

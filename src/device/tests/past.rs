@@ -98,6 +98,7 @@ impl Worker {
             wants_state: false,
             wants_snapshot: true,
             is_slow: false,
+            room: u64::MAX,
         };
         let mut done = self.runner.turn(plan, Duration::from_secs(3600), &Regular);
         for computed in std::mem::take(&mut done.computed) {

@@ -60,6 +60,7 @@ fn plan(goal: Option<Slot>, recorded: Option<Slot>) -> TurnPlan {
         wants_state: false,
         wants_snapshot: true,
         is_slow: false,
+        room: u64::MAX,
     }
 }
 

@@ -140,6 +140,7 @@ impl<R: Waiting> Core<R> {
             wants_state: is_wanted(&self.states),
             wants_snapshot: is_due || is_wanted(&self.bases) || (is_wanted(&self.snapshot_askers) && !self.is_storing),
             is_slow: self.is_slow,
+            room: self.outbox_room(),
         };
         self.effects.push(Effect::Turn(plan));
     }

@@ -119,6 +119,7 @@ impl<R: Waiting> Core<R> {
                 wants_state: false,
                 wants_snapshot: true,
                 is_slow: self.is_slow,
+                room: u64::MAX,
             };
             return self.effects.push(Effect::Turn(plan));
         }

@@ -40,6 +40,11 @@ impl<R: Waiting> Core<R> {
         self.definition.as_ref().map_or(u64::MAX, |(_, definition)| definition.limits.outbox)
     }
 
+    /// So many more items may wait to be delivered.
+    pub(super) fn outbox_room(&self) -> u64 {
+        self.outbox_limit().saturating_sub(self.outbox.undelivered)
+    }
+
     /// Whether slots wait to be computed and may not be, because too much waits to be delivered.
     pub(super) fn is_paused(&self) -> bool {
         self.computed < self.scheduled && !self.is_halted() && self.outbox.undelivered >= self.outbox_limit()

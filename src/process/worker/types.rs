@@ -351,6 +351,8 @@ pub struct TurnPlan {
     pub wants_snapshot: bool,
     /// The last turn held its thread for too long.
     pub is_slow: bool,
+    /// The outbox has room for so many items: once new outcomes send as many, the turn is over.
+    pub room: u64,
 }
 
 /// What a device brings back.

@@ -75,7 +75,7 @@ fn what_a_successor_finds_is_to_be_delivered() {
 fn at_the_limit_no_turn_begins_and_below_it_the_next_one_does() {
     let mut world = four_senders(4);
     world.turn(&Turn::of(1));
-    assert!(world.plan.is_some(), "2 of 4");
+    assert_eq!(world.plan.as_ref().map(|plan| plan.room), Some(2), "2 of 4");
     world.turn(&Turn::of(1));
     assert!(world.plan.is_none(), "it counts before it is on disk");
     world.settle();
