@@ -89,6 +89,9 @@ impl Config {
             ("workers", self.workers != new.workers),
             ("limits", self.limits != new.limits),
             ("store", self.store != new.store),
+            ("monitor", self.monitor != new.monitor),
+            ("push", self.push != new.push),
+            ("route", self.routes != new.routes),
             ("watch.enabled", self.watch.enabled != new.watch.enabled),
             ("watch.backend", self.watch.backend != new.watch.backend),
             ("watch.poll_interval", self.watch.poll_interval != new.watch.poll_interval),
@@ -103,4 +106,34 @@ impl Config {
 /// What of it is only read at the start.
 fn without_groups(metrics: &MetricsConfig) -> MetricsConfig {
     MetricsConfig { groups: Vec::new(), ..metrics.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::config::parse;
+
+    #[test]
+    fn every_section_that_is_only_read_at_the_start_is_named_when_it_changes() {
+        let read = |text: &str| parse(text, &Origin::File(PathBuf::from("n.toml")), &|_| Ok(Vec::new())).unwrap();
+        let before = read("");
+        assert_eq!(before.needs_restart(&read("[log]\nfilter = \"warn\"\n[watch]\nprefix = \"P\"")), [""; 0]);
+        for (text, named) in [
+            ("[node]\nname = \"other\"", "node"),
+            ("[log]\nformat = \"compact\"", "log.format"),
+            ("[http]\nmax_waiting = 1", "http"),
+            ("[workers]\nworkers_max = 1", "workers"),
+            ("[limits]\nmax_processes = 1", "limits"),
+            ("[store]\nsnapshots_kept = 3", "store"),
+            ("[monitor]\npage_limit = 1", "monitor"),
+            ("[push]\nattempts = 1", "push"),
+            ("[[route]]\ntarget = \"far\"\nurl = \"http://far:1\"", "route"),
+            ("[watch]\nqueue = 1", "watch.queue"),
+            ("[metrics]\ninterval = \"1s\"", "metrics"),
+        ] {
+            assert_eq!(before.needs_restart(&read(text)), [named], "{text}");
+        }
+    }
 }
