@@ -40,5 +40,5 @@ pub use problem::{ConfigError, Place, Problem};
 pub use process::{DeviceKind, ErrorStrategy, ProcessConfig, Source};
 pub use push::{MonitorConfig, PushConfig, RouteConfig};
 pub use receiver::{ReceiverConfig, ReceiverKind};
-pub use watch::{WatchBackend, WatchConfig, WatchRoute};
+pub use watch::{BackendKind, WatchConfig, WatchRoute};
 pub use workers::{AwaitInProgress, WorkersConfig};

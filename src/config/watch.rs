@@ -9,7 +9,7 @@ use crate::ids::ProcessId;
 
 /// How host processes are watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum WatchBackend {
+pub enum BackendKind {
     /// The best that this machine and these privileges allow.
     #[default]
     Auto,
@@ -19,7 +19,7 @@ pub enum WatchBackend {
     Poll,
 }
 
-impl WatchBackend {
+impl BackendKind {
     /// The name in the configuration.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,7 +36,7 @@ pub struct WatchConfig {
     /// Whether the node watches at all.
     pub enabled: bool,
     /// How.
-    pub backend: WatchBackend,
+    pub backend: BackendKind,
     /// What the names of events begin with.
     pub prefix: String,
     /// Globs of names, one of which must fit; empty: any name does.
@@ -71,10 +71,10 @@ pub struct WatchRoute {
 impl WatchConfig {
     pub(super) fn read(table: &mut Table<'_, '_>) -> Self {
         let backends =
-            kind::one_of(&[WatchBackend::Auto, WatchBackend::Connector, WatchBackend::Poll], WatchBackend::as_str);
+            kind::one_of(&[BackendKind::Auto, BackendKind::Connector, BackendKind::Poll], BackendKind::as_str);
         Self {
             enabled: table.or("enabled", false, kind::flag()),
-            backend: table.or("backend", WatchBackend::Auto, backends),
+            backend: table.or("backend", BackendKind::Auto, backends),
             prefix: table.or("prefix", "Process".to_owned(), prefix()),
             include: table.list("include", glob("a glob over names of host processes")),
             exclude: table.list("exclude", glob("a glob over names of host processes")),

@@ -5,29 +5,7 @@ use std::time::Duration;
 
 use super::error::HostError;
 use super::observation::{Change, Observation, Snapshot};
-
-/// Which backend.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum BackendKind {
-    /// The best that starts.
-    #[default]
-    Auto,
-    /// The kernel's process connector, with its records of ends where that is allowed.
-    Connector,
-    /// A look through `/proc` again and again.
-    Poll,
-}
-
-impl BackendKind {
-    /// The word for it in the configuration.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Auto => "auto",
-            Self::Connector => "connector",
-            Self::Poll => "poll",
-        }
-    }
-}
+use crate::config::BackendKind;
 
 /// Something a backend has to do without, on this machine and with these privileges.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,10 +25,10 @@ const NAMED: &str = "the configuration names it";
 /// Starts the backend that is named, or the best that starts.
 #[cfg(target_os = "linux")]
 pub(super) fn choose(options: &Options, counters: &Arc<Counters>) -> Result<Choice, HostError> {
-    use super::backend::BackendKind;
     use super::connector::Connector;
     use super::poll::Poll;
     use super::proc_fs::ProcFs;
+    use crate::config::BackendKind;
 
     let proc_fs = ProcFs::open(Arc::clone(counters))?;
     let connector = || Connector::open(options.receive_buffer, proc_fs.clone());
@@ -53,8 +53,8 @@ pub(super) fn choose(options: &Options, counters: &Arc<Counters>) -> Result<Choi
 /// Starts the one backend that there is outside of Linux, unless another is named.
 #[cfg(not(target_os = "linux"))]
 pub(super) fn choose(options: &Options, _: &Arc<Counters>) -> Result<Choice, HostError> {
-    use super::backend::BackendKind;
     use super::table::{PollTable, SystemTable};
+    use crate::config::BackendKind;
 
     let reason = match options.backend {
         BackendKind::Connector => return Err(HostError::Connector("only Linux has one".to_owned())),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
-use super::backend::{BackendKind, News};
+use super::backend::News;
 use super::clock::SinceBoot;
 use super::counters::{Counters, add};
 use super::error::HostError;
@@ -17,6 +17,7 @@ use super::observation::Snapshot;
 use super::process::HostEvent;
 use super::tracker::{Table, Tracker};
 use super::watch::{Memory, Options, Parcel, Report};
+use crate::config::BackendKind;
 
 /// How many parcels are taken in before what is due gets its turn.
 const AT_ONCE: usize = 256;

@@ -33,7 +33,8 @@ mod tracker;
 pub mod usage;
 mod watch;
 
-pub use backend::{Backend, BackendKind, Lack, News, Stop};
+pub use crate::config::BackendKind;
+pub use backend::{Backend, Lack, News, Stop};
 pub use clock::{SinceBoot, boot_id};
 #[cfg(target_os = "linux")]
 pub use connector::Connector;

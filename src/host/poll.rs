@@ -10,12 +10,13 @@ use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open};
 use tokio::time::Instant;
 
-use super::backend::{Backend, BackendKind, Lack, News, Stop};
+use super::backend::{Backend, Lack, News, Stop};
 use super::clock::SinceBoot;
 use super::error::HostError;
 use super::observation::{Change, Observation, Seen, Snapshot};
 use super::proc_fs::ProcFs;
 use super::process::HostPid;
+use crate::config::BackendKind;
 
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(10);

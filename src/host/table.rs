@@ -7,7 +7,7 @@ use rustix::process::{Pid as RawPid, test_kill_process};
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 use tokio::time::Instant;
 
-use super::backend::{Backend, BackendKind, Lack, News, Stop};
+use super::backend::{Backend, Lack, News, Stop};
 use super::clock::{SinceBoot, wall_at_boot};
 use super::error::HostError;
 use super::observation::{Seen, Snapshot};
@@ -15,6 +15,7 @@ use super::process::HostPid;
 use super::text::Text;
 use super::tracker::{Look, Table};
 use crate::clock::Millis;
+use crate::config::BackendKind;
 
 /// The shortest time between two looks.
 const SHORTEST: Duration = Duration::from_millis(10);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::time::Instant;
 
-use super::backend::{Backend, BackendKind, Lack, News, Stop};
+use super::backend::{Backend, Lack, News, Stop};
 use super::choice::{Choice, choose, make_realtime};
 use super::clock::wall_at_boot;
 use super::counters::{Counters, Numbers};
@@ -19,6 +19,7 @@ use super::error::HostError;
 use super::filter::Filter;
 use super::process::{HostEvent, HostProcess};
 use super::tracker::Tracker;
+use crate::config::BackendKind;
 
 /// How long the reader waits when nothing happens.
 const LONGEST: Duration = Duration::from_secs(1);

@@ -1,17 +1,13 @@
 //! `[watch]` in the words of the watch.
 
-use crate::config::{WatchBackend, WatchConfig};
+use crate::config::WatchConfig;
 use crate::glob::Glob;
-use crate::host::{BackendKind, Filter, HostPid, Options};
+use crate::host::{Filter, HostPid, Options};
 
 /// How the watch is to be.
 pub(super) fn options(config: &WatchConfig) -> Options {
     Options {
-        backend: match config.backend {
-            WatchBackend::Auto => BackendKind::Auto,
-            WatchBackend::Connector => BackendKind::Connector,
-            WatchBackend::Poll => BackendKind::Poll,
-        },
+        backend: config.backend,
         filter: filter(config),
         poll_interval: config.poll_interval,
         realtime: config.realtime,

@@ -8,7 +8,7 @@ use rustix::io::Errno;
 use rustix::net::netlink;
 use tokio::time::Instant;
 
-use super::super::backend::{Backend, BackendKind, Lack, News, Stop};
+use super::super::backend::{Backend, Lack, News, Stop};
 use super::super::clock::{SinceBoot, sleep_so_far};
 use super::super::error::HostError;
 use super::super::observation::{Change, Observation};
@@ -20,6 +20,7 @@ use super::losses::Losses;
 use super::records::Records;
 use super::socket::Socket;
 use super::wire::{Event, GROUP, Order, What, events, order};
+use crate::config::BackendKind;
 
 /// How long the kernel may take to answer.
 const ANSWER: Duration = Duration::from_secs(1);
