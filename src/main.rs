@@ -6,7 +6,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use mainstay::cli::{Cli, Command};
 use mainstay::config::{Config, load};
-use mainstay::device::lua::LuaFactory;
+use mainstay::device::Devices;
 use mainstay::logging::Logging;
 use mainstay::node::{self, NodeError};
 
@@ -46,7 +46,8 @@ fn run(config: Config) -> Result<(), NodeError> {
 }
 
 fn check(config: &Config) -> Result<(), NodeError> {
-    node::check_sources(config, &LuaFactory)?;
+    let devices = Devices::start(None).map_err(|error| NodeError::Internal(error.to_string()))?;
+    node::check_sources(config, &devices)?;
     say(&format!("{}: good", config.origin));
     Ok(())
 }

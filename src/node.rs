@@ -33,8 +33,7 @@ use crate::actors::{
 use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HttpConfig};
-use crate::device::lua::LuaFactory;
-use crate::device::{ComputePool, DeviceFactory, PoolOptions};
+use crate::device::{ComputePool, DeviceFactory, Devices, PoolOptions};
 use crate::http::{Face, serve};
 use crate::logging::Logging;
 use crate::process::Defaults;
@@ -45,6 +44,8 @@ use crate::store::{Fjall, OpenError, Store, StoreOptions};
 const INTERRUPT_TIME: Duration = Duration::from_secs(5);
 /// After that, answers have so long to leave. The server looks once a second whether they have.
 const ANSWER_TIME: Duration = Duration::from_secs(2);
+/// The folder of compiled modules, within the data folder. It can be removed at any time.
+const COMPILED: &str = "compiled";
 /// A device that is interrupted and doesn't come back is given up after this time.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
 
@@ -116,7 +117,9 @@ pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
 impl Node {
     /// Starts a node. Must be called within an actix system.
     pub async fn start(config: &Config) -> Result<Self, NodeError> {
-        let factory: Arc<dyn DeviceFactory> = Arc::new(LuaFactory);
+        let devices = Devices::start(Some(config.node.data_dir.join(COMPILED)));
+        let devices = devices.map_err(|error| NodeError::Internal(error.to_string()))?;
+        let factory: Arc<dyn DeviceFactory> = Arc::new(devices);
         check_sources(config, factory.as_ref())?;
         let max_connections = files::make_room(config.http.max_connections);
         let store = Store::open(StoreOptions {

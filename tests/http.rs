@@ -33,6 +33,8 @@ mod letters;
 mod listened;
 #[path = "http/metrics.rs"]
 mod metrics;
+#[path = "http/modules.rs"]
+mod modules;
 #[path = "http/monitors.rs"]
 mod monitors;
 #[path = "http/pages.rs"]

@@ -22,6 +22,7 @@ mod node {
     mod isolation;
     mod log;
     mod metrics;
+    mod modules;
     mod outside;
     mod prometheus;
     mod pushes;

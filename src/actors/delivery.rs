@@ -1,12 +1,13 @@
 //! How one item of an outbox is delivered: a message, a process that is asked for, a known message for another log.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::code::code;
 use super::hub::Hub;
 use super::origins::Origin;
 use crate::client::node::{Node, Undelivered};
@@ -285,15 +286,11 @@ impl Delivery {
             let known = DeviceKind::NAMES.join(", ");
             return Err(final_failure(format!("device {:?} is not known, only {known}", spawn.device)));
         };
-        let Some(source) = &spawn.source else {
-            return Err(final_failure(format!("device {device} needs its code as Source")));
-        };
-        let source: Arc<[u8]> = source.as_bytes().into();
-        let (factory, checked) = (environment.factory.clone(), source.clone());
-        let check = tokio::task::spawn_blocking(move || factory.check(&device, &checked)).await;
-        check
-            .map_err(|error| Failure::Later { reason: error.to_string(), counts: false })?
-            .map_err(|error| final_failure(format!("the source does not load: {error}")))?;
+        let source = code(environment, device, spawn.source.clone(), spawn.module.as_deref()).await;
+        let source = source.map_err(|error| match error {
+            RequestError::BadRequest(why) => final_failure(why),
+            error => Failure::Later { reason: error.to_string(), counts: false },
+        })?;
         let entry = environment.store.entry(parent, computed.definition);
         let entry = entry.map_err(unread)?;
         let of_parent = entry.and_then(|entry| serde_json::from_str::<Definition>(&entry.message.data).ok());

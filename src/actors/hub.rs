@@ -17,7 +17,7 @@ use crate::config::{AwaitInProgress, Config};
 use crate::group::{Chain, WaitGuard, WaitTable};
 use crate::ids::{GroupName, ProcessId, Slot};
 use crate::process::worker::{Answer, Define, Request, Status};
-use crate::process::{Computed, Draft, RequestError};
+use crate::process::{Computed, Draft, RequestError, StateView};
 
 /// The way in, for requests that came through the groups of one chain. Clones share everything.
 #[derive(Clone)]
@@ -307,10 +307,10 @@ impl Hub {
     }
 
     /// The latest state, readable.
-    pub async fn state(&self, process: &ProcessId) -> Result<Arc<str>, RequestError> {
+    pub async fn state(&self, process: &ProcessId) -> Result<StateView, RequestError> {
         let _wait = self.enter_log(process, None).await?;
         match self.read_state(process).await? {
-            Answer::State(text) => Ok(text),
+            Answer::State(state) => Ok(state),
             other => Err(unexpected(&other)),
         }
     }

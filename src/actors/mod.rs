@@ -3,6 +3,7 @@
 mod base_worker;
 mod bases;
 mod book;
+mod code;
 mod collector;
 mod delivery;
 mod depth;
@@ -36,6 +37,7 @@ mod watcher;
 
 pub use base_worker::BaseWorker;
 pub use book::Book;
+pub use code::{code, store_module};
 pub use collector::{Collection, Collector, Feeder, Gatherer, Measure, Measured};
 pub use delivery::Delivery;
 pub use environment::{Environment, MemoryLedger};

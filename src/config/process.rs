@@ -23,14 +23,16 @@ use crate::tag::Tag;
 pub enum DeviceKind {
     /// A Lua script.
     Lua,
+    /// A WebAssembly module.
+    Wasm,
 }
 
 impl DeviceKind {
     /// Every kind.
-    const ALL: &'static [Self] = &[Self::Lua];
+    const ALL: &'static [Self] = &[Self::Lua, Self::Wasm];
 
     /// Every kind, as the configuration spells it.
-    pub const NAMES: &'static [&'static str] = &["lua"];
+    pub const NAMES: &'static [&'static str] = &["lua", "wasm"];
 
     /// Kinds that only the configuration may name, never a request or a spawn.
     pub const OPERATOR_ONLY: &'static [&'static str] = &["exec", "remote"];
@@ -44,6 +46,7 @@ impl DeviceKind {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Lua => "lua",
+            Self::Wasm => "wasm",
         }
     }
 }

@@ -403,7 +403,7 @@ impl Device for Fake {
 
     fn state(&self) -> Result<StateView, DeviceError> {
         let text = serde_json::to_string(&self.taken).map_err(|error| DeviceError::Fault(error.to_string()))?;
-        Ok(StateView::Json(text))
+        Ok(StateView::Json(text.into()))
     }
 
     fn info(&self) -> DeviceInfo {

@@ -5,6 +5,8 @@
 
 mod at_work;
 mod base_state;
+mod budget;
+mod devices;
 pub mod fake;
 mod feed;
 mod guarded;
@@ -13,13 +15,16 @@ mod log_reader;
 pub mod lua;
 mod pool;
 mod runner;
+mod sending;
 mod trial;
+pub mod wasm;
 
 #[cfg(test)]
 mod tests;
 
 pub use at_work::WorkSign;
 pub use base_state::{BaseError, BaseState};
+pub use devices::Devices;
 pub use loader::{BaseLoader, Loading};
 pub use log_reader::LogReader;
 pub use pool::{ComputePool, Job, Lane, PoolOptions};
@@ -31,6 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::group::Grouper;
 use crate::ids::ProcessId;
+pub use crate::process::StateView;
 use crate::process::{Cause, Definition, DeviceKind, Entry, Outcome};
 
 /// What a device says of itself.
@@ -134,13 +140,6 @@ pub trait Device: Send {
     fn state_bytes(&self) -> Option<u64> {
         None
     }
-}
-
-/// A state made readable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StateView {
-    /// JSON text.
-    Json(String),
 }
 
 /// Makes devices.

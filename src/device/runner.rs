@@ -346,7 +346,14 @@ impl Runner {
 
     fn live_message(&mut self, entry: &Entry, under: Option<Slot>, mode: Mode) -> Result<(Cause, Outcome), End> {
         if let Some(under) = under {
-            self.switch(under).map_err(|error| End::Fault(error.to_string()))?;
+            match self.switch(under) {
+                Ok(()) => {}
+                Err(DeviceError::Load(error) | DeviceError::Restore(error)) => {
+                    let error = format!("the definition of slot {under} does not load: {error}");
+                    return Ok((Cause::Load, Outcome::failed(error, 0)));
+                }
+                Err(error) => return Err(End::Fault(error.to_string())),
+            }
         }
         let Some(device) = &mut self.device else {
             let why = self.broken.as_deref().unwrap_or("its code never loaded");
@@ -380,9 +387,15 @@ impl Runner {
                 ended(|| device.init(entry, mode))?
             }
             Some(old) => {
-                let moved = old.snapshot().and_then(|state| device.restore(&state));
-                moved.map_err(|error| End::Fault(error.to_string()))?;
-                (Cause::Success, Outcome::empty())
+                match old.snapshot().and_then(|state| device.restore(&state)) {
+                    Ok(()) => (Cause::Success, Outcome::empty()),
+                    // Code that cannot go on with the state is as good as none: what was in force stays.
+                    Err(DeviceError::Restore(error)) => {
+                        let error = format!("the definition does not load: {error}");
+                        return Ok((Cause::Load, Outcome::failed(error, 0)));
+                    }
+                    Err(error) => return Err(End::Fault(error.to_string())),
+                }
             }
         };
         let (cause, outcome) = called;
@@ -393,12 +406,9 @@ impl Runner {
         Ok((cause, Outcome { output: Json::null(), ..outcome }))
     }
 
-    fn state(&self) -> Result<Arc<str>, RequestError> {
+    fn state(&self) -> Result<StateView, RequestError> {
         let Some(device) = &self.device else { return Err(RequestError::Conflict(self.why_no_device())) };
-        match device.state() {
-            Ok(StateView::Json(text)) => Ok(text.into()),
-            Err(error) => Err(RequestError::Internal(error.to_string())),
-        }
+        device.state().map_err(|error| RequestError::Internal(error.to_string()))
     }
 
     fn snapshot(&self) -> Result<Base, String> {

@@ -8,6 +8,7 @@ mod groups;
 mod guard;
 mod health;
 mod metrics;
+mod modules;
 mod monitor_wire;
 mod monitors;
 mod processes;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use actix_web::http::header::ContentType;
 use actix_web::web::{Data, Path, Payload, ServiceConfig, delete, get, post, resource, to};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse};
+use bytes::Bytes;
 use serde_json::json;
 
 use super::chain::Came;
@@ -14,9 +15,10 @@ use super::face::Face;
 use super::guard::Caller;
 use super::query::Query;
 use super::wire::{ComputedOut, MessageIn, Object, PageOut, ProcessIn, ProcessOut, ScheduledOut, read_json};
+use crate::actors::code;
 use crate::ids::{BlobHash, ProcessId};
 use crate::process::worker::Define;
-use crate::process::{Computed, DeviceKind, Page, ProcessOrigin, RequestError, Specification};
+use crate::process::{Computed, DeviceKind, Page, ProcessOrigin, RequestError, Specification, StateView};
 
 type Answer = Result<HttpResponse, ApiError>;
 
@@ -73,20 +75,8 @@ async fn define(face: &Face, mut wanted: ProcessIn, caller: &Caller) -> Result<D
         let known = DeviceKind::NAMES.join(", ");
         return Err(ApiError::bad_request(format!("device: found {:?}, expected one of {known}", wanted.device)));
     };
-    if wanted.module.is_some() {
-        return Err(ApiError::bad_request(format!("device {device} takes `source`, not `module`")));
-    }
     let cron = wanted.cron_entries()?;
-    let Some(source) = wanted.source else {
-        return Err(ApiError::bad_request(format!("device {device} needs its code as `source`")));
-    };
-    let source: Arc<[u8]> = source.into_bytes().into();
-    let environment = face.hub.environment().clone();
-    let checked = source.clone();
-    let check = web::block(move || environment.factory.check(&device, &checked)).await;
-    check
-        .map_err(|_| RequestError::Internal("the node is stopping".to_owned()))?
-        .map_err(|error| ApiError::bad_request(format!("source: {error}")))?;
+    let source = code(face.hub.environment(), device, wanted.source, wanted.module.as_deref()).await?;
     let specification = Specification {
         device,
         source: BlobHash::of(&source),
@@ -208,8 +198,12 @@ async fn now(face: Data<Face>, came: Came, id: Path<String>) -> Answer {
 
 async fn state(face: Data<Face>, came: Came, id: Path<String>) -> Answer {
     let process = process(&id)?;
-    let text = face.bounded(face.hub.behind(came.0).state(&process)).await?;
-    Ok(HttpResponse::Ok().insert_header(ContentType::json()).body(text.as_bytes().to_vec()))
+    Ok(match face.bounded(face.hub.behind(came.0).state(&process)).await? {
+        StateView::Json(text) => HttpResponse::Ok().insert_header(ContentType::json()).body(text.as_bytes().to_vec()),
+        StateView::Bytes(bytes) => {
+            HttpResponse::Ok().insert_header(ContentType::octet_stream()).body(Bytes::from_owner(bytes))
+        }
+    })
 }
 
 async fn dry_run(face: Data<Face>, caller: Caller, came: Came, id: Path<String>, body: Payload) -> Answer {

@@ -12,7 +12,7 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, middleware};
 
 use super::error::ApiError;
 use super::face::Face;
-use super::{events, groups, guard, health, metrics, monitors, processes, timing};
+use super::{events, groups, guard, health, metrics, modules, monitors, processes, timing};
 use crate::config::HttpConfig;
 
 /// How long a client may take to send the head of a request.
@@ -22,6 +22,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 fn routes(config: &mut ServiceConfig) {
     health::routes(config);
     processes::routes(config);
+    modules::routes(config);
     groups::routes(config);
     monitors::routes(config);
     events::routes(config);

@@ -9,6 +9,7 @@ mod monitor;
 mod outbox;
 mod outcome;
 mod page;
+mod view;
 pub mod waiters;
 pub mod worker;
 
@@ -24,3 +25,4 @@ pub use monitor::{MonitorOrigin, MonitorRecord, MonitorSource};
 pub use outbox::{DeadLetter, OutboxItem, OutboxKey, Sent, SentKind};
 pub use outcome::{Assignment, Cause, Computed, Json, Outcome, SentMessage, Spawn, Stored};
 pub use page::{Order, Page, PageQuery};
+pub use view::StateView;

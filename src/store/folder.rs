@@ -52,6 +52,11 @@ impl DataFolder {
         self.path.join("mark")
     }
 
+    /// Where the modules are that clients put in.
+    pub(super) fn modules(&self) -> PathBuf {
+        self.path.join("modules")
+    }
+
     /// Where snapshots are.
     pub(super) fn snapshots(&self) -> PathBuf {
         self.path.join("snapshots")

@@ -23,6 +23,7 @@ pub mod keys;
 mod log_reader;
 mod mark;
 mod memory;
+mod modules;
 mod queue;
 mod reader;
 mod records;

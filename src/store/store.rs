@@ -129,6 +129,15 @@ impl Store {
         ended
     }
 
+    pub(super) fn shared(&self) -> &Shared {
+        &self.inner.shared
+    }
+
+    /// So many bytes stay free on the disk.
+    pub(super) fn disk_reserve(&self) -> u64 {
+        self.inner.disk_reserve
+    }
+
     /// Why the store takes no writes at present, if so.
     pub fn is_healthy(&self) -> Result<(), String> {
         self.inner.shared.health.check()

@@ -23,7 +23,7 @@ use mainstay::clock::Clock;
 use mainstay::config::{Config, Origin, parse};
 use mainstay::device::fake::Fakes;
 use mainstay::device::lua::LuaFactory;
-use mainstay::device::{ComputePool, DeviceFactory, PoolOptions};
+use mainstay::device::{ComputePool, DeviceFactory, Devices, PoolOptions};
 use mainstay::http::{Face, Observed, app};
 use mainstay::ids::ProcessId;
 use mainstay::metrics::{Lags, Processes};
@@ -102,6 +102,11 @@ impl Answer {
 /// Runs `test` on a node with this configuration, whose processes run on Lua.
 pub fn lua<T: Future<Output = ()>>(config: &str, test: impl FnOnce(Rc<Node>) -> T) {
     run(config, |_| Arc::new(LuaFactory), test);
+}
+
+/// Runs `test` on a node with this configuration, whose processes run on every kind of device.
+pub fn devices<T: Future<Output = ()>>(config: &str, test: impl FnOnce(Rc<Node>) -> T) {
+    run(config, |_| Arc::new(Devices::start(None).unwrap()), test);
 }
 
 /// Runs `test` on a node with this configuration, whose processes do what they are told.

@@ -160,7 +160,7 @@ async fn what_may_not_be_spawned_becomes_a_dead_letter() {
         ("exec", "/bin/true", "exec"),
         ("remote", "http://127.0.0.1:1", "remote"),
         ("abacus", "x", "\"abacus\" is not known"),
-        ("lua", "function compute(", "the source does not load"),
+        ("lua", "function compute(", "source: "),
     ];
     for (count, (kind, code, part)) in (1..).zip(refused) {
         let slot = tell(&api, json!({ "Do": "spawn", "Kind": kind, "Code": code }), "").await;

@@ -69,7 +69,7 @@ fn what_no_process_may_have_is_refused_for_good() {
         assert_eq!(told(&rig, &a).len(), 1);
         let mut letters = rig.letters().await;
         letters.sort_by_key(|letter| letter.index);
-        let words = ["exec", "remote", "cobol", "line 1: it is broken", "Source", "Cron-Interval"];
+        let words = ["exec", "remote", "cobol", "line 1: it is broken", "source", "Cron-Interval"];
         assert_eq!(letters.len(), words.len());
         for (letter, word) in letters.iter().zip(words) {
             assert!(letter.error.contains(word), "{word}: {letter:?}");

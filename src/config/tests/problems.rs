@@ -270,7 +270,7 @@ fn processes() {
             "[[process]]",
             &[
                 "n.toml:1:1: process[0].id: found nothing, expected an id of 1 to 64 characters of A-Z, a-z, 0-9, _ and -",
-                "n.toml:1:1: process[0].device: found nothing, expected \"lua\"",
+                "n.toml:1:1: process[0].device: found nothing, expected \"lua\" or \"wasm\"",
                 "n.toml:1:1: process[0].source: found nothing, expected the path of a file that can be read",
             ],
         ),
@@ -279,7 +279,7 @@ fn processes() {
              'absent.lua'\nlimits = { gas = 0, inbox = 1 }\ntags = { A = 1, B = 'b' }\nerror_strategy = 'no'\n",
             &[
                 "n.toml:6:6: process[1].id: found the id of process[0], expected one of its own",
-                "n.toml:7:10: process[1].device: found \"exec\", expected \"lua\"",
+                "n.toml:7:10: process[1].device: found \"exec\", expected \"lua\" or \"wasm\"",
                 "n.toml:8:10: process[1].source: found \"absent.lua\" (absent.lua: entity not found), expected the path \
                  of a file that can be read",
                 "n.toml:9:18: process[1].limits.gas: found 0, expected a whole number from 1 up",

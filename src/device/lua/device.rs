@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use mlua::{Table, Value};
 
-use super::budget::{End, limit_text};
 use super::codec;
 use super::json::{self, JsonError, Strictness};
 use super::message::{definition_table, message_table};
 use super::native::{EncodeError, Purpose, encode};
 use super::vm::{Ran, Vm, VmError};
 use crate::config::limits::{LimitKey, Limits};
+use crate::device::budget::{End, limit_text};
 use crate::device::{Call, Device, DeviceError, DeviceInfo, Interrupt, Mode, StateView};
 use crate::ids::ProcessId;
 use crate::process::{Cause, Entry, Json, Outcome, Tag};
@@ -218,7 +218,7 @@ impl Device for LuaDevice {
 
     fn state(&self) -> Result<StateView, DeviceError> {
         let text = json::write(&self.state, Strictness::Lossy, u64::MAX);
-        text.map(StateView::Json).map_err(|error| DeviceError::Fault(error.to_string()))
+        text.map(|text| StateView::Json(text.into())).map_err(|error| DeviceError::Fault(error.to_string()))
     }
 
     fn info(&self) -> DeviceInfo {

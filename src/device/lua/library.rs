@@ -5,11 +5,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use mlua::{AnyUserData, FromLuaMulti, IntoLuaMulti, Lua, LuaString, MultiValue, Table, Value};
 
-use super::budget::{Budget, End, Ended};
 use super::pattern::{self, Capture, Exhausted, Found, Fuel, Matches, PatternError, Substitution};
-use super::sending::{Outbox, Refused};
 use super::source;
 use crate::config::limits::LimitKey;
+use crate::device::budget::{Budget, End, Ended};
+use crate::device::sending::{Outbox, Refused};
 use crate::ids::{ProcessId, Slot};
 use crate::process::{Assignment, SentMessage, Spawn, Tag};
 

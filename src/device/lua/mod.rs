@@ -2,10 +2,9 @@
 //!
 //! [`LuaFactory`] makes devices. `device` runs one call from start to end; `vm` is the script in its sandbox, which `prelude/`
 //! builds from `native` (on Lua's own interface) and `library` (on the safe one); `source` is a script's text on its way to
-//! the compiler; `budget` is what a call may use; `codec` is the state as bytes, and `json` those bytes as JSON; `message` is
-//! a message as a table, and `sending` collects what a call sends; [`pattern`] is Lua's pattern matching.
+//! the compiler; `codec` is the state as bytes, and `json` those bytes as JSON; `message` is
+//! a message as a table; [`pattern`] is Lua's pattern matching.
 
-mod budget;
 mod codec;
 mod device;
 mod factory;
@@ -14,7 +13,6 @@ mod library;
 mod message;
 mod native;
 pub mod pattern;
-mod sending;
 mod source;
 mod vm;
 

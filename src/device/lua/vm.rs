@@ -5,13 +5,13 @@ use std::sync::{Arc, LazyLock};
 use mlua::chunk::ChunkMode;
 use mlua::{Function, Lua, LuaOptions, LuaString, StdLib, Table, Value};
 
-use super::budget::{Budget, End, limit_text};
 use super::codec::{self, Malformed, Reader};
 use super::library::{self, SharedCall};
 use super::native::{self, Charge};
-use super::sending::Outbox;
 use super::source;
 use crate::config::limits::{LimitKey, Limits};
+use crate::device::budget::{Budget, End, limit_text};
+use crate::device::sending::Outbox;
 use crate::device::{Interrupt, Mode};
 use crate::ids::{ProcessId, Slot};
 

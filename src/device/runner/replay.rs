@@ -87,7 +87,7 @@ impl Runner {
         }
         match self.switch(if recorded.cause == Cause::Skipped { slot } else { recorded.definition }) {
             // Passed over because it does not load.
-            Err(DeviceError::Load(error)) if recorded.cause == Cause::Skipped => {
+            Err(DeviceError::Load(error) | DeviceError::Restore(error)) if recorded.cause == Cause::Skipped => {
                 if is_first {
                     self.broken = Some(error);
                 }

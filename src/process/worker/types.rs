@@ -7,7 +7,7 @@ use crate::clock::Millis;
 use crate::ids::{BlobHash, GroupName, MessageId, Slot};
 use crate::process::{
     Commit, Computed, Definition, DeviceKind, Draft, Entry, Halt, KnownId, MarkPosition, MarkSource, Origin, Outcome,
-    ProcessOrigin, RequestError, SnapshotRef,
+    ProcessOrigin, RequestError, SnapshotRef, StateView,
 };
 
 /// What the node's configuration says to every worker.
@@ -123,8 +123,8 @@ pub enum Answer {
     Known,
     /// To `Compute` and `AwaitAny`.
     Outcome(Arc<Computed>),
-    /// To `State`: text as the device writes it.
-    State(Arc<str>),
+    /// To `State`: as the device writes it.
+    State(StateView),
     /// To `Base`.
     Base(Base),
     /// To `Snapshot` and `Resume`: the slot it is about.
@@ -368,8 +368,8 @@ pub struct TurnDone {
     pub halt: Option<Halt>,
     /// The machine failed: the slot after `computed` is to be tried again.
     pub fault: Option<String>,
-    /// The state's text, if asked for.
-    pub state: Option<Result<Arc<str>, RequestError>>,
+    /// The state, if asked for.
+    pub state: Option<Result<StateView, RequestError>>,
     /// A snapshot, if asked for, of the state at `position`.
     pub snapshot: Option<Result<Base, String>>,
     /// Whether the device was lost and must be made anew from what is stored.

@@ -131,6 +131,10 @@ impl Api {
         if let Some(body) = body {
             request = request.json(body);
         }
+        Self::answer(request).await
+    }
+
+    async fn answer(request: reqwest::RequestBuilder) -> Result<Answer, reqwest::Error> {
         let response = request.send().await?;
         let status = response.status().as_u16();
         let retry_after =
@@ -152,6 +156,12 @@ impl Api {
     /// Posts.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
         self.ask(Method::POST, path, Some(body)).await.unwrap_or_else(|error| panic!("POST {path}: {error:?}"))
+    }
+
+    /// Posts bytes.
+    pub async fn post_bytes(&self, path: &str, body: Vec<u8>) -> Answer {
+        let request = self.client.post(format!("{}{path}", self.root)).body(body);
+        Self::answer(request).await.unwrap_or_else(|error| panic!("POST {path}: {error:?}"))
     }
 
     /// Deletes.

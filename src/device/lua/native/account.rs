@@ -6,9 +6,9 @@ use std::sync::Arc;
 use mlua::Lua;
 use mlua::ffi::{self, lua_CFunction, lua_Debug, lua_State};
 
-use super::super::budget::{Budget, End};
 use super::{BUDGET, register, registered};
 use crate::config::limits::LimitKey;
+use crate::device::budget::{Budget, End};
 
 /// The hook runs after so many instructions, and each time takes as much gas. That it counts at all is what costs (a
 /// factor of two); how often makes no difference.

@@ -136,8 +136,8 @@ impl Process {
     }
 
     fn state(&self) -> String {
-        let StateView::Json(text) = self.device.state().unwrap();
-        text
+        let StateView::Json(text) = self.device.state().unwrap() else { panic!("a state of Lua is JSON") };
+        text.to_string()
     }
 }
 

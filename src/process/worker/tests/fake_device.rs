@@ -202,7 +202,12 @@ impl Bench {
     fn bring(&self, plan: &TurnPlan, device: &FakeDevice, turn: &Turn, done: &mut TurnDone) {
         let nothing = || RequestError::Conflict("there is no state yet".to_owned());
         if plan.wants_state {
-            done.state = Some(device.position.map(|_| device.value.to_string().into()).ok_or_else(nothing));
+            done.state = Some(
+                device
+                    .position
+                    .map(|_| crate::process::StateView::Json(device.value.to_string().into()))
+                    .ok_or_else(nothing),
+            );
         }
         if plan.wants_snapshot {
             let slot = device.position.filter(|_| !turn.snapshot_fails).ok_or_else(|| "no snapshot".to_owned());

@@ -1,0 +1,51 @@
+//! Every kind of device behind one face.
+
+use std::path::PathBuf;
+
+use super::lua::LuaFactory;
+use super::wasm::{EngineError, WasmFactory};
+use super::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode};
+use crate::ids::ProcessId;
+use crate::process::{Definition, DeviceKind};
+
+/// Makes devices of every kind.
+pub struct Devices {
+    lua: LuaFactory,
+    wasm: WasmFactory,
+}
+
+impl Devices {
+    /// Sets up the engines. Compiled modules are kept in the folder `compiled`; without one they are compiled by each node
+    /// anew.
+    pub fn start(compiled: Option<PathBuf>) -> Result<Self, EngineError> {
+        Ok(Self { lua: LuaFactory, wasm: WasmFactory::start(compiled)? })
+    }
+
+    fn of(&self, kind: DeviceKind) -> &dyn DeviceFactory {
+        match kind {
+            DeviceKind::Lua => &self.lua,
+            DeviceKind::Wasm => &self.wasm,
+        }
+    }
+}
+
+impl DeviceFactory for Devices {
+    fn create(
+        &self,
+        process: &ProcessId,
+        definition: &Definition,
+        source: &[u8],
+        interrupt: Interrupt,
+        mode: Mode,
+    ) -> Result<Box<dyn Device>, DeviceError> {
+        self.of(definition.specification.device).create(process, definition, source, interrupt, mode)
+    }
+
+    fn check(&self, kind: &DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
+        self.of(*kind).check(kind, source)
+    }
+
+    fn info(&self, kind: DeviceKind) -> DeviceInfo {
+        self.of(kind).info(kind)
+    }
+}
