@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -21,6 +22,34 @@ pub enum Command {
     Run(ConfigArgs),
     /// Looks whether the configuration is good, and lists what isn't. Starts nothing.
     Check(ConfigArgs),
+    /// Ends the programs of a node that is gone. The node starts it; it is not for people.
+    #[command(hide = true)]
+    Guard(GuardArgs),
+    /// Becomes a program of a process. The node starts it; it is not for people.
+    #[command(hide = true)]
+    Launch(LaunchArgs),
+}
+
+/// Whose programs to end.
+#[derive(Clone, Debug, Args)]
+pub struct GuardArgs {
+    /// The file whose lock says that an earlier guardian is still at it.
+    #[arg(long)]
+    pub lock: PathBuf,
+    /// What the programs of the node have in their environment.
+    #[arg(long)]
+    pub mark: String,
+}
+
+/// What to become.
+#[derive(Clone, Debug, Args)]
+pub struct LaunchArgs {
+    /// The most memory that the program may write to, in bytes.
+    #[arg(long)]
+    pub data: u64,
+    /// The program and its arguments.
+    #[arg(last = true, required = true)]
+    pub program: Vec<OsString>,
 }
 
 /// Which configuration.
@@ -47,6 +76,7 @@ mod tests {
         Some(match cli.command() {
             Command::Run(args) => (true, args.config),
             Command::Check(args) => (false, args.config),
+            Command::Guard(_) | Command::Launch(_) => return None,
         })
     }
 

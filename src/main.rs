@@ -6,7 +6,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use mainstay::cli::{Cli, Command};
 use mainstay::config::{Config, load};
-use mainstay::device::Devices;
+use mainstay::device::exec::{guard, launch};
 use mainstay::logging::Logging;
 use mainstay::node::{self, NodeError};
 
@@ -30,6 +30,14 @@ fn main() -> ExitCode {
     let done = match cli.command() {
         Command::Run(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(run),
         Command::Check(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(|config| check(&config)),
+        Command::Guard(args) => guard::run(&args.lock, &args.mark)
+            .map_err(|error| NodeError::Internal(format!("{}: {error}", args.lock.display()))),
+        // It only returns where it failed.
+        Command::Launch(args) => Err(NodeError::Internal(format!(
+            "the program {:?} cannot be run: {}",
+            args.program.first().map(|name| name.display().to_string()).unwrap_or_default(),
+            launch::run(args.data, &args.program)
+        ))),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -46,8 +54,7 @@ fn run(config: Config) -> Result<(), NodeError> {
 }
 
 fn check(config: &Config) -> Result<(), NodeError> {
-    let devices = Devices::start(None).map_err(|error| NodeError::Internal(error.to_string()))?;
-    node::check_sources(config, &devices)?;
+    node::check_sources(config, &node::devices(config)?)?;
     say(&format!("{}: good", config.origin));
     Ok(())
 }

@@ -13,6 +13,7 @@ mod watchdog;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -33,6 +34,7 @@ use crate::actors::{
 use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HttpConfig};
+use crate::device::exec::{ExecHost, ExecOptions};
 use crate::device::{ComputePool, DeviceFactory, Devices, PoolOptions};
 use crate::http::{Face, serve};
 use crate::logging::Logging;
@@ -46,6 +48,10 @@ const INTERRUPT_TIME: Duration = Duration::from_secs(5);
 const ANSWER_TIME: Duration = Duration::from_secs(2);
 /// The folder of compiled modules, within the data folder. It can be removed at any time.
 const COMPILED: &str = "compiled";
+/// Programs of processes that were asked to end are waited for so long.
+const PROGRAM_TIME: Duration = Duration::from_secs(5);
+/// The folder of what programs of processes are at, within the data folder.
+const EXEC: &str = "exec";
 /// A device that is interrupted and doesn't come back is given up after this time.
 const GIVE_UP_AFTER: Duration = Duration::from_secs(3);
 
@@ -92,6 +98,7 @@ pub struct Node {
     observing: Observing,
     readiness: Arc<Readiness>,
     server: ServerHandle,
+    exec: ExecHost,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -117,9 +124,9 @@ pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
 impl Node {
     /// Starts a node. Must be called within an actix system.
     pub async fn start(config: &Config) -> Result<Self, NodeError> {
-        let devices = Devices::start(Some(config.node.data_dir.join(COMPILED)));
-        let devices = devices.map_err(|error| NodeError::Internal(error.to_string()))?;
-        let factory: Arc<dyn DeviceFactory> = Arc::new(devices);
+        let exec = exec_host(config);
+        let factory: Arc<dyn DeviceFactory> =
+            Arc::new(make_devices(exec.clone(), Some(config.node.data_dir.join(COMPILED)))?);
         check_sources(config, factory.as_ref())?;
         let max_connections = files::make_room(config.http.max_connections);
         let store = Store::open(StoreOptions {
@@ -127,6 +134,13 @@ impl Node {
             disk_reserve: config.store.disk_reserve,
             engine: Arc::new(Fjall),
         })?;
+        if exec.has_past() {
+            // What an earlier node left must be gone before anything is computed.
+            let exec = exec.clone();
+            let started = tokio::task::spawn_blocking(move || exec.start()).await;
+            let refused = |error: String| NodeError::Setup(format!("programs of processes: {error}"));
+            started.map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let environment = Arc::new(environment(config, store.clone(), factory, cores)?);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
@@ -167,7 +181,7 @@ impl Node {
         ];
         info!(target: "http", event = "listening", addr = %address, name = config.node.name,
             data_dir = %config.node.data_dir.display(), config = %config.origin);
-        Ok(Self { hub, address, store, arbiters, observing, readiness, server: handle, tasks })
+        Ok(Self { hub, address, store, arbiters, observing, readiness, server: handle, exec, tasks })
     }
 
     /// The way to its processes.
@@ -197,6 +211,11 @@ impl Node {
             warn!(target: "http", event = "connections_left", "connections that still run are closed");
         }
         self.tasks.iter().for_each(JoinHandle::abort);
+        let exec = self.exec;
+        let ended = tokio::task::spawn_blocking(move || exec.stop(PROGRAM_TIME)).await;
+        if ended.is_err() {
+            warn!(target: "node", event = "programs_left", "programs of processes are left to their guardian");
+        }
         self.hub.environment().pool.stop();
         let observer = self.observing.stop().await;
         for arbiter in self.arbiters.into_iter().chain([observer]) {
@@ -217,6 +236,28 @@ impl Node {
             Err(error) => Err(NodeError::Internal(format!("closing the store: {error}"))),
         }
     }
+}
+
+/// What makes the devices of a node with this configuration. Nothing is started or written by it.
+///
+/// # Errors
+/// The engine of modules does not start here.
+pub fn devices(config: &Config) -> Result<Devices, NodeError> {
+    make_devices(exec_host(config), None)
+}
+
+fn make_devices(exec: ExecHost, compiled: Option<PathBuf>) -> Result<Devices, NodeError> {
+    Devices::start(compiled, exec).map_err(|error| NodeError::Internal(error.to_string()))
+}
+
+fn exec_host(config: &Config) -> ExecHost {
+    // The very program that runs, whatever has taken its place on disk since.
+    let helper = if cfg!(target_os = "linux") {
+        PathBuf::from("/proc/self/exe")
+    } else {
+        std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mainstay"))
+    };
+    ExecHost::new(ExecOptions { helper, folder: config.node.data_dir.join(EXEC) })
 }
 
 fn environment(

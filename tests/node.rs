@@ -16,6 +16,8 @@ mod node {
     mod damage;
     mod definitions;
     mod disk;
+    mod exec;
+    mod exec_ends;
     mod groups;
     mod halting;
     mod health;

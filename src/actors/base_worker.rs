@@ -255,7 +255,7 @@ impl BaseWorker {
             Place::Away(next) => return *next = Some(run),
         };
         self.place = Place::Away(None);
-        let lane = if self.is_slow { Lane::Slow } else { Lane::Regular };
+        let lane = Lane::of(Some(self.base.definition.specification.device), self.is_slow);
         let (environment, desk, base) = (self.environment.clone(), Arc::downgrade(&self.desk), self.base.clone());
         tokio::spawn(async move {
             let turn = Turn { environment: environment.clone(), desk, base, trial };

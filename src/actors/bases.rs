@@ -272,6 +272,7 @@ async fn stand(
     draft: Option<(GroupName, Draft)>,
 ) -> Result<(Trial, Option<Result<Answer, RequestError>>), RequestError> {
     let slot = state.slot;
+    let lane = Lane::of(Some(state.definition.specification.device), false);
     let message = draft.map(|(group, draft)| (group, draft.at(&state.process, environment.clock.now_ms())));
     let (factory, interrupt) = (environment.factory.clone(), environment.trials.interrupt.clone());
     let job = move |_: &dyn crate::device::Seat| {
@@ -283,6 +284,6 @@ async fn stand(
         });
         Ok((trial, answer))
     };
-    let stood = environment.trials.run(&environment.pool, Lane::Regular, job).await;
+    let stood = environment.trials.run(&environment.pool, lane, job).await;
     stood.ok_or_else(lost)?.map_err(refused_trial)
 }

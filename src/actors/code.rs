@@ -16,10 +16,7 @@ pub async fn code(
 ) -> Result<Arc<[u8]>, RequestError> {
     let bad = |why: String| RequestError::BadRequest(why);
     match (device, source, module) {
-        (DeviceKind::Lua, Some(source), None) => {
-            let source: Arc<[u8]> = source.into_bytes().into();
-            check(environment, device, source).await
-        }
+        (DeviceKind::Lua, Some(source), None) => check(environment, device, "source", source.into_bytes().into()).await,
         (DeviceKind::Lua, None, None) => Err(bad(format!("device {device} needs its code as `source`"))),
         (DeviceKind::Lua, _, Some(_)) => Err(bad(format!("device {device} takes `source`, not `module`"))),
         (DeviceKind::Wasm, None, Some(module)) => stored(environment, module).await,
@@ -29,12 +26,13 @@ pub async fn code(
         (DeviceKind::Wasm, Some(_), _) => {
             Err(bad(format!("device {device} takes `module`, not `source`; POST /modules gives the id of one")))
         }
+        (DeviceKind::Exec, _, _) => Err(RequestError::DeviceNotAllowed(device.to_string())),
     }
 }
 
 /// Checks and keeps a module. Its id.
 pub async fn store_module(environment: &Arc<Environment>, bytes: Arc<[u8]>) -> Result<BlobHash, RequestError> {
-    let bytes = check(environment, DeviceKind::Wasm, bytes).await?;
+    let bytes = check(environment, DeviceKind::Wasm, "module", bytes).await?;
     let store = environment.store.clone();
     blocking(move || store.put_module(&bytes)).await?.map_err(RequestError::Unknown)
 }
@@ -51,12 +49,13 @@ async fn stored(environment: &Arc<Environment>, module: &str) -> Result<Arc<[u8]
     })
 }
 
-async fn check(environment: &Arc<Environment>, device: DeviceKind, code: Arc<[u8]>) -> Result<Arc<[u8]>, RequestError> {
+async fn check(
+    environment: &Arc<Environment>,
+    device: DeviceKind,
+    field: &str,
+    code: Arc<[u8]>,
+) -> Result<Arc<[u8]>, RequestError> {
     let (factory, checked) = (environment.factory.clone(), code.clone());
-    let field = match device {
-        DeviceKind::Lua => "source",
-        DeviceKind::Wasm => "module",
-    };
     let done = blocking(move || factory.check(&device, &checked)).await?;
     done.map(|()| code).map_err(|error| RequestError::BadRequest(format!("{field}: {error}")))
 }

@@ -330,7 +330,7 @@ impl ProcessWorker {
             Runner::new(self.process.clone(), environment.factory.clone(), log, self.interrupt.clone())
         });
         self.sign = runner.sign().clone();
-        let lane = if plan.is_slow { Lane::Slow } else { Lane::Regular };
+        let lane = Lane::of(self.core.device(), plan.is_slow);
         let turn = environment.pool.turn();
         let courier = Courier { address: Some(address), cargo: Some(runner) };
         let job = move |seat: &dyn crate::device::Seat| {

@@ -15,6 +15,8 @@ pub(super) const PERMITS: usize = 16;
 #[derive(Debug)]
 pub struct TrialRoom {
     permits: Arc<Semaphore>,
+    /// For trials that compute elsewhere and only wait here.
+    outside: Arc<Semaphore>,
     /// Ends what runs, and each one to come. Raised when the node stops, and only then.
     pub interrupt: Interrupt,
     /// Whether nobody waits for compute threads any more.
@@ -25,6 +27,7 @@ impl Default for TrialRoom {
     fn default() -> Self {
         Self {
             permits: Arc::new(Semaphore::new(PERMITS)),
+            outside: Arc::new(Semaphore::new(PERMITS)),
             interrupt: Interrupt::default(),
             given_up: watch::Sender::new(false),
         }
@@ -52,7 +55,8 @@ impl TrialRoom {
     ) -> Option<T> {
         let mut given_up = self.given_up.subscribe();
         let running = async {
-            let permit = self.permits.clone().acquire_owned().await.ok()?;
+            let permits = if lane == Lane::Outside { &self.outside } else { &self.permits };
+            let permit = permits.clone().acquire_owned().await.ok()?;
             let (sender, receiver) = oneshot::channel();
             let job = move |seat: &dyn Seat| {
                 let done = job(seat);

@@ -7,6 +7,7 @@
 //! compares the keys that are read with those that the file shows.
 
 mod alert;
+mod command;
 mod cron;
 mod health;
 mod http;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use crate::units;
 pub use alert::AlertsConfig;
+pub use command::Command;
 pub use health::{CheckConfig, CheckTarget, HealthConfig, OnFailure};
 pub use http::{HttpConfig, NamedToken, Token};
 pub use limits::NodeLimits;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::command::Command;
 use super::cron;
 use super::kind::{self, Kind, Mismatch};
 use super::limits::LimitOverrides;
@@ -25,13 +26,15 @@ pub enum DeviceKind {
     Lua,
     /// A WebAssembly module.
     Wasm,
+    /// A program of its own, kept as a child host process.
+    Exec,
 }
 
 impl DeviceKind {
     /// Every kind.
-    const ALL: &'static [Self] = &[Self::Lua, Self::Wasm];
+    const ALL: &'static [Self] = &[Self::Lua, Self::Wasm, Self::Exec];
 
-    /// Every kind, as the configuration spells it.
+    /// The kinds that anybody may name.
     pub const NAMES: &'static [&'static str] = &["lua", "wasm"];
 
     /// Kinds that only the configuration may name, never a request or a spawn.
@@ -42,11 +45,17 @@ impl DeviceKind {
         Self::ALL.iter().find(|kind| kind.as_str() == name).copied()
     }
 
+    /// Whether its calls wait for somebody else, so that they need no compute thread.
+    pub fn computes_outside(self) -> bool {
+        matches!(self, Self::Exec)
+    }
+
     /// The kind's name.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Lua => "lua",
             Self::Wasm => "wasm",
+            Self::Exec => "exec",
         }
     }
 }
@@ -82,7 +91,8 @@ impl ErrorStrategy {
     }
 }
 
-/// The code of a process: a file, and what was in it when the configuration was read.
+/// The code of a process: a file, and what was in it when the configuration was read. For the device `exec` a
+/// [`Command`] as JSON.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     /// Where it was read from. For the embedded configuration that is only a name.
@@ -127,7 +137,7 @@ impl ProcessConfig {
             let id = table.required("id", process_id());
             table.unique("id", id.as_ref(), &mut ids);
             let device = table.required("device", kind::one_of(DeviceKind::ALL, DeviceKind::as_str));
-            let source = table.required("source", source_file(origin, sources));
+            let source = read_source(table, device, origin, sources);
             let tags = read_tags(table);
             let limits = table.section("limits", LimitOverrides::read);
             let error_strategy = table.optional("error_strategy", ErrorStrategy::kind());
@@ -135,6 +145,26 @@ impl ProcessConfig {
             Some(Self { id: id?, device: device?, source: source?, tags, limits, error_strategy, cron })
         };
         root.tables("process", read).into_iter().flatten().collect()
+    }
+}
+
+/// What `device` runs: the file `source`, or for a program its `command`.
+fn read_source(
+    table: &mut Table<'_, '_>,
+    device: Option<DeviceKind>,
+    origin: &Origin,
+    sources: &ReadSource<'_>,
+) -> Option<Source> {
+    let (needed, other) = match device {
+        Some(DeviceKind::Exec) => ("command", "source"),
+        _ => ("source", "command"),
+    };
+    if let Some(device) = device.filter(|_| table.has(other)) {
+        table.problem(other, "a key that this device has no use for", format!("`{needed}` for device {device}"));
+    }
+    match device {
+        Some(DeviceKind::Exec) => Command::read(table, origin),
+        _ => table.required("source", source_file(origin, sources)),
     }
 }
 

@@ -1,10 +1,12 @@
 //! Every kind of device behind one face.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
+use super::exec::{ExecFactory, ExecHost};
 use super::lua::LuaFactory;
 use super::wasm::{EngineError, WasmFactory};
-use super::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode};
+use super::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode, Ping};
 use crate::ids::ProcessId;
 use crate::process::{Definition, DeviceKind};
 
@@ -12,19 +14,21 @@ use crate::process::{Definition, DeviceKind};
 pub struct Devices {
     lua: LuaFactory,
     wasm: WasmFactory,
+    exec: ExecFactory,
 }
 
 impl Devices {
     /// Sets up the engines. Compiled modules are kept in the folder `compiled`; without one they are compiled by each node
-    /// anew.
-    pub fn start(compiled: Option<PathBuf>) -> Result<Self, EngineError> {
-        Ok(Self { lua: LuaFactory, wasm: WasmFactory::start(compiled)? })
+    /// anew. Programs run from `host`.
+    pub fn start(compiled: Option<PathBuf>, host: ExecHost) -> Result<Self, EngineError> {
+        Ok(Self { lua: LuaFactory, wasm: WasmFactory::start(compiled)?, exec: ExecFactory::new(host) })
     }
 
     fn of(&self, kind: DeviceKind) -> &dyn DeviceFactory {
         match kind {
             DeviceKind::Lua => &self.lua,
             DeviceKind::Wasm => &self.wasm,
+            DeviceKind::Exec => &self.exec,
         }
     }
 }
@@ -47,5 +51,9 @@ impl DeviceFactory for Devices {
 
     fn info(&self, kind: DeviceKind) -> DeviceInfo {
         self.of(kind).info(kind)
+    }
+
+    fn ping(&self, kind: DeviceKind, process: &ProcessId, time: Duration) -> Ping {
+        self.of(kind).ping(kind, process, time)
     }
 }

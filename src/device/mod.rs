@@ -7,12 +7,14 @@ mod at_work;
 mod base_state;
 mod budget;
 mod devices;
+pub mod exec;
 pub mod fake;
 mod feed;
 mod guarded;
 mod loader;
 mod log_reader;
 pub mod lua;
+mod outside;
 mod pool;
 mod runner;
 mod sending;
@@ -33,6 +35,7 @@ pub use trial::{Trial, TrialError, Tried};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use crate::group::Grouper;
 use crate::ids::ProcessId;
@@ -142,6 +145,19 @@ pub trait Device: Send {
     }
 }
 
+/// How a process's device is, as whoever watches over it asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ping {
+    /// It answers.
+    Well,
+    /// It is at a call, which has a time limit of its own.
+    Busy,
+    /// There is nothing in memory that could be ill.
+    Idle,
+    /// It does not answer, or says why.
+    Ill(String),
+}
+
 /// Makes devices.
 pub trait DeviceFactory: Send + Sync {
     /// A device for `process` with the code `source`, without state. Runs the code's top level under the definition's limits,
@@ -160,4 +176,10 @@ pub trait DeviceFactory: Send + Sync {
 
     /// What the devices of a kind are in this build, without making one.
     fn info(&self, kind: DeviceKind) -> DeviceInfo;
+
+    /// Asks the device of a process how it is, which may take `time`. Blocks. What computes on this node's own threads has
+    /// no life of its own to be asked about.
+    fn ping(&self, _kind: DeviceKind, _process: &ProcessId, _time: Duration) -> Ping {
+        Ping::Idle
+    }
 }

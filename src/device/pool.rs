@@ -13,8 +13,10 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{debug, error, warn};
 
+use super::outside::Outside;
 use super::runner::Seat;
 use crate::metrics::COUNTERS;
+use crate::process::DeviceKind;
 
 /// What a thread does in one go.
 pub type Job = Box<dyn FnOnce(&dyn Seat) + Send>;
@@ -37,6 +39,19 @@ pub enum Lane {
     Regular,
     /// Overflow threads: what is known to run for long.
     Slow,
+    /// Threads that are no compute threads: what waits for somebody else.
+    Outside,
+}
+
+impl Lane {
+    /// Where a device of this kind computes; `is_slow` if its last turn held its thread for too long.
+    pub fn of(device: Option<DeviceKind>, is_slow: bool) -> Self {
+        match device {
+            Some(device) if device.computes_outside() => Self::Outside,
+            _ if is_slow => Self::Slow,
+            _ => Self::Regular,
+        }
+    }
 }
 
 /// The niceness of overflow threads.
@@ -50,11 +65,15 @@ pub struct ComputePool {
     owner: Arc<Owner>,
 }
 
-struct Owner(Arc<Shared>);
+struct Owner {
+    shared: Arc<Shared>,
+    outside: Arc<Outside>,
+}
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.0.stop();
+        self.shared.stop();
+        self.outside.stop();
     }
 }
 
@@ -102,9 +121,9 @@ impl ComputePool {
             work: Condvar::new(),
             watch: Condvar::new(),
         });
-        let pool = Self { owner: Arc::new(Owner(shared.clone())) };
+        let pool = Self { owner: Arc::new(Owner { shared: shared.clone(), outside: Arc::default() }) };
         for _ in 0..options.threads {
-            spawn_worker(&shared, Lane::Regular)?;
+            spawn_worker(&shared, Crew::Regular)?;
         }
         std::thread::Builder::new().name("compute-watch".to_owned()).spawn(move || watch(&shared))?;
         Ok(pool)
@@ -112,12 +131,12 @@ impl ComputePool {
 
     /// How long a job means to hold a thread.
     pub fn turn(&self) -> Duration {
-        self.owner.0.options.turn
+        self.owner.shared.options.turn
     }
 
     /// Puts a job at the end of its lane. After [`stop`](Self::stop) it is dropped.
     pub fn submit(&self, lane: Lane, job: Job) {
-        let shared = &self.owner.0;
+        let shared = &self.owner.shared;
         let mut state = shared.lock();
         if state.is_stopping {
             return;
@@ -133,27 +152,32 @@ impl ComputePool {
                 let may_grow = state.overflow < shared.overflow_max();
                 drop(state);
                 if may_grow {
-                    spawn_or_warn(shared, Lane::Slow);
+                    spawn_or_warn(shared, Crew::Overflow);
                 }
+            }
+            Lane::Outside => {
+                drop(state);
+                self.owner.outside.submit(job);
             }
         }
     }
 
     /// Jobs that wait for a thread.
     pub fn waiting(&self) -> usize {
-        let state = self.owner.0.lock();
-        state.regular_jobs.len() + state.slow_jobs.len()
+        let state = self.owner.shared.lock();
+        state.regular_jobs.len() + state.slow_jobs.len() + self.owner.outside.waiting()
     }
 
     /// How many threads there are: regular ones, and overflow ones.
     pub fn threads(&self) -> (usize, usize) {
-        let state = self.owner.0.lock();
+        let state = self.owner.shared.lock();
         (state.regular, state.overflow)
     }
 
     /// Lets every thread end after the job it is at. Jobs that wait are dropped.
     pub fn stop(&self) {
-        self.owner.0.stop();
+        self.owner.shared.stop();
+        self.owner.outside.stop();
     }
 }
 
@@ -183,38 +207,45 @@ impl Shared {
     }
 }
 
-fn spawn_worker(shared: &Arc<Shared>, lane: Lane) -> std::io::Result<()> {
+/// What a compute thread begins as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Crew {
+    Regular,
+    Overflow,
+}
+
+fn spawn_worker(shared: &Arc<Shared>, crew: Crew) -> std::io::Result<()> {
     let held = shared.clone();
-    let name = match lane {
-        Lane::Regular => "compute",
-        Lane::Slow => "compute-slow",
+    let name = match crew {
+        Crew::Regular => "compute",
+        Crew::Overflow => "compute-slow",
     };
-    let count = |state: &mut State, by: isize| match lane {
-        Lane::Regular => state.regular = state.regular.saturating_add_signed(by),
-        Lane::Slow => state.overflow = state.overflow.saturating_add_signed(by),
+    let count = |state: &mut State, by: isize| match crew {
+        Crew::Regular => state.regular = state.regular.saturating_add_signed(by),
+        Crew::Overflow => state.overflow = state.overflow.saturating_add_signed(by),
     };
     count(&mut shared.lock(), 1);
     // Scripts may nest calls deeply within their engines.
     let builder = std::thread::Builder::new().name(name.to_owned()).stack_size(8 << 20);
-    let spawned = builder.spawn(move || work(&held, lane));
+    let spawned = builder.spawn(move || work(&held, crew));
     if spawned.is_err() {
         count(&mut shared.lock(), -1);
     }
     spawned.map(drop)
 }
 
-fn spawn_or_warn(shared: &Arc<Shared>, lane: Lane) {
-    if let Err(error) = spawn_worker(shared, lane) {
+fn spawn_or_warn(shared: &Arc<Shared>, crew: Crew) {
+    if let Err(error) = spawn_worker(shared, crew) {
         warn!(target: "compute", event = "thread_refused", %error, "no further compute thread can be had");
     }
 }
 
 /// The life of a thread.
-fn work(shared: &Arc<Shared>, lane: Lane) {
+fn work(shared: &Arc<Shared>, crew: Crew) {
     let thread = rustix::thread::gettid().as_raw_nonzero().get();
-    let has_overrun = AtomicBool::new(lane == Lane::Slow);
+    let has_overrun = AtomicBool::new(crew == Crew::Overflow);
     let place = Arc::new(Place { busy_since: AtomicU64::new(0), has_overrun, thread });
-    if lane == Lane::Slow {
+    if crew == Crew::Overflow {
         lower_priority(thread);
     }
     shared.lock().seats.push(place.clone());
@@ -272,7 +303,7 @@ fn watch(shared: &Arc<Shared>) {
             drop(state);
             moved.into_iter().for_each(lower_priority);
             for _ in 0..missing {
-                spawn_or_warn(shared, Lane::Regular);
+                spawn_or_warn(shared, Crew::Regular);
             }
             state = shared.lock();
         }

@@ -158,7 +158,10 @@ impl Runner {
         }
         if done.fault.is_none() && self.is_restored {
             done.state = plan.wants_state.then(|| self.state());
-            done.snapshot = plan.wants_snapshot.then(|| self.snapshot());
+            // The state that cannot be computed again belongs to the outcome.
+            let is_precious = !self.is_deterministic && self.device.is_some();
+            let has_success = done.computed.iter().any(|one| one.cause == Cause::Success);
+            done.snapshot = (plan.wants_snapshot || (is_precious && has_success)).then(|| self.snapshot());
         }
         done.position = self.position;
         done.state_bytes = self.device.as_ref().and_then(|device| device.state_bytes());
@@ -205,7 +208,9 @@ impl Runner {
             }
             self.position = Some(slot);
             let is_outbox_full = sent > 0 && sent >= plan.room;
-            if Instant::now() >= deadline || weight >= TURN_WEIGHT || is_outbox_full {
+            // What cannot be repeated is on disk before anything else is begun.
+            let is_single = !self.is_deterministic && !done.computed.is_empty();
+            if Instant::now() >= deadline || weight >= TURN_WEIGHT || is_outbox_full || is_single {
                 break;
             }
         }

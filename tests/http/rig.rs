@@ -23,7 +23,7 @@ use mainstay::clock::Clock;
 use mainstay::config::{Config, Origin, parse};
 use mainstay::device::fake::Fakes;
 use mainstay::device::lua::LuaFactory;
-use mainstay::device::{ComputePool, DeviceFactory, Devices, PoolOptions};
+use mainstay::device::{ComputePool, DeviceFactory, PoolOptions};
 use mainstay::http::{Face, Observed, app};
 use mainstay::ids::ProcessId;
 use mainstay::metrics::{Lags, Processes};
@@ -101,28 +101,28 @@ impl Answer {
 
 /// Runs `test` on a node with this configuration, whose processes run on Lua.
 pub fn lua<T: Future<Output = ()>>(config: &str, test: impl FnOnce(Rc<Node>) -> T) {
-    run(config, |_| Arc::new(LuaFactory), test);
+    run(config, |_, _| Arc::new(LuaFactory), test);
 }
 
 /// Runs `test` on a node with this configuration, whose processes run on every kind of device.
 pub fn devices<T: Future<Output = ()>>(config: &str, test: impl FnOnce(Rc<Node>) -> T) {
-    run(config, |_| Arc::new(Devices::start(None).unwrap()), test);
+    run(config, |config, _| Arc::new(mainstay::node::devices(config).unwrap()), test);
 }
 
 /// Runs `test` on a node with this configuration, whose processes do what they are told.
 pub fn fake<T: Future<Output = ()>>(config: &str, test: impl FnOnce(Rc<Node>) -> T) {
-    run(config, |fakes| Arc::new(fakes.clone()), test);
+    run(config, |_, fakes| Arc::new(fakes.clone()), test);
 }
 
 fn run<T: Future<Output = ()>>(
     config: &str,
-    factory: impl FnOnce(&Fakes) -> Arc<dyn DeviceFactory>,
+    factory: impl FnOnce(&Config, &Fakes) -> Arc<dyn DeviceFactory>,
     test: impl FnOnce(Rc<Node>) -> T,
 ) {
     let origin = Origin::File("test.toml".into());
     let config = parse(config, &origin, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap();
     let fakes = Fakes::default();
-    let factory = factory(&fakes);
+    let factory = factory(&config, &fakes);
     actix::System::new().block_on(async move {
         let node = Rc::new(Node::start(config, fakes, factory).await);
         test(node.clone()).await;

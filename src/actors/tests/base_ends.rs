@@ -54,8 +54,9 @@ fn a_base_that_cannot_be_loaded_is_told_to_everybody() {
         let process = rig.process_of("a", crate::device::fake::DICE).await;
         rig.ask(&process, "x").await.unwrap();
         rig.ask(&process, "y").await.unwrap();
+        rig.ask(&process, "z").await.unwrap();
         rig.rest(&process).await;
-        // What throws dice cannot be repeated, and there is no snapshot in the middle.
+        // What throws dice cannot be repeated, and of its states only the last two are kept.
         let held = (0..10).map(|_| rig.hub.hold_base(&process, Some(crate::ids::Slot(1)), Some(true), None));
         for one in still(futures_util::future::join_all(held)).await {
             let refused = one.unwrap_err();

@@ -270,16 +270,16 @@ fn processes() {
             "[[process]]",
             &[
                 "n.toml:1:1: process[0].id: found nothing, expected an id of 1 to 64 characters of A-Z, a-z, 0-9, _ and -",
-                "n.toml:1:1: process[0].device: found nothing, expected \"lua\" or \"wasm\"",
+                "n.toml:1:1: process[0].device: found nothing, expected \"lua\", \"wasm\" or \"exec\"",
                 "n.toml:1:1: process[0].source: found nothing, expected the path of a file that can be read",
             ],
         ),
         (
-            "[[process]]\nid = 'a'\ndevice = 'lua'\nsource = 'a.lua'\n[[process]]\nid = 'a'\ndevice = 'exec'\nsource = \
+            "[[process]]\nid = 'a'\ndevice = 'lua'\nsource = 'a.lua'\n[[process]]\nid = 'a'\ndevice = 'remote'\nsource = \
              'absent.lua'\nlimits = { gas = 0, inbox = 1 }\ntags = { A = 1, B = 'b' }\nerror_strategy = 'no'\n",
             &[
                 "n.toml:6:6: process[1].id: found the id of process[0], expected one of its own",
-                "n.toml:7:10: process[1].device: found \"exec\", expected \"lua\" or \"wasm\"",
+                "n.toml:7:10: process[1].device: found \"remote\", expected \"lua\", \"wasm\" or \"exec\"",
                 "n.toml:8:10: process[1].source: found \"absent.lua\" (absent.lua: entity not found), expected the path \
                  of a file that can be read",
                 "n.toml:9:18: process[1].limits.gas: found 0, expected a whole number from 1 up",
@@ -287,6 +287,30 @@ fn processes() {
                  state_size, output_size, messages_per_outcome, message_size, queue, outbox",
                 "n.toml:10:14: process[1].tags.A: found 1, expected a text",
                 "n.toml:11:18: process[1].error_strategy: found \"no\", expected \"ignore\" or \"throw\"",
+            ],
+        ),
+        (
+            "[[process]]\nid = 'a'\ndevice = 'exec'\nsource = 'a.py'\ncommand = []\ngrace = '1'\nmax_attempts = 0\n\
+             environment = { 'A=B' = '', C = 1 }",
+            &[
+                "n.toml:4:10: process[0].source: found a key that this device has no use for, expected `command` for \
+                 device exec",
+                "n.toml:5:11: process[0].command: found no program, expected a list of texts: the program and its \
+                 arguments",
+                "n.toml:6:9: process[0].grace: found \"1\" (it has no unit: ms, s, m, h or d), expected a \
+                 duration such as \"30s\"",
+                "n.toml:7:16: process[0].max_attempts: found 0, expected a whole number from 1 to 1000",
+                "n.toml:8:15: process[0].environment: found the name \"A=B\", expected names without = and zero bytes",
+                "n.toml:8:33: process[0].environment.C: found 1, expected a text without zero bytes",
+            ],
+        ),
+        (
+            "[[process]]\nid = 'a'\ndevice = 'lua'\ncommand = ['a']\nsource = 'absent.lua'",
+            &[
+                "n.toml:4:11: process[0].command: found a key that this device has no use for, expected `source` for \
+                 device lua",
+                "n.toml:5:10: process[0].source: found \"absent.lua\" (absent.lua: entity not found), expected the path \
+                 of a file that can be read",
             ],
         ),
         (

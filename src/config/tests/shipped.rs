@@ -50,8 +50,9 @@ fn the_shipped_file_has_every_known_key() {
     let known = known_keys(&text, |root| Config::read(root, &Origin::Embedded, &embedded_source));
     let mut there = BTreeSet::new();
     keys_of(&text.parse().unwrap(), "", &mut there);
-    // The shipped file names the limits of a process once, in [limits], and the names of tags and annotations are free.
-    let free = ["process.limits.", "process.tags.", "process.cron.tags.", "alert.annotations."];
+    // The shipped file names the limits of a process once, in [limits], and the names of tags, annotations and variables are
+    // free.
+    let free = ["process.limits.", "process.tags.", "process.cron.tags.", "process.environment.", "alert.annotations."];
     let is_listed = |key: &&String| !free.iter().any(|path| key.starts_with(path));
     let known: Vec<_> = known.iter().filter(is_listed).collect();
     let there: Vec<_> = there.iter().filter(is_listed).collect();

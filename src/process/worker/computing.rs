@@ -100,9 +100,11 @@ impl<R: Waiting> Core<R> {
         // A device that was lost is made from what is stored, so all that it computed must be there first.
         // A slot that is skipped must be there, too, or the device would compute it.
         let is_skipping = self.recent.back().is_some_and(|last| last.outcome.cause == Cause::Skipped);
-        let must_settle = (!self.has_device || is_skipping) && self.computed > self.applied;
+        let must_settle = (!self.has_device || is_skipping || self.is_careful) && self.computed > self.applied;
         let is_full = self.recent.len() >= UNAPPLIED || self.recent_weight >= UNAPPLIED_WEIGHT;
-        let is_held = must_settle || is_full || (self.is_storing && !self.options.async_cache);
+        // The snapshots that come with outcomes are stored in their order, and others with them.
+        let awaits_storing = self.is_storing && (!self.options.async_cache || self.is_careful);
+        let is_held = must_settle || is_full || awaits_storing;
         if (is_behind || is_asked) && !is_held {
             self.start_turn(goal);
         } else if !self.options.process_workers && self.is_idle() && !self.is_paused() {
@@ -165,7 +167,9 @@ impl<R: Waiting> Core<R> {
             self.backoff.reset();
         }
         self.take_back(done.unused, &done.computed);
-        self.take_outcomes(done.computed, done.is_deterministic);
+        self.is_careful = !done.is_deterministic;
+        let state = done.snapshot.as_ref().and_then(|snapshot| snapshot.as_ref().ok());
+        self.take_outcomes(done.computed, done.is_deterministic, state);
         if let Some(halt) = done.halt {
             self.halted = Some(halt.clone());
             self.in_flight.push_back(InFlight::Halt(halt.clone()));
@@ -209,8 +213,10 @@ impl<R: Waiting> Core<R> {
         }
     }
 
-    fn take_outcomes(&mut self, computed: Vec<Computed>, is_deterministic: bool) {
+    fn take_outcomes(&mut self, computed: Vec<Computed>, is_deterministic: bool, state: Option<&Base>) {
         let Some(last) = computed.last() else { return };
+        // Where the same cannot be computed again, the state is stored with its outcome or not at all.
+        let state = state.filter(|state| !is_deterministic && state.slot == last.slot);
         let (before, last, in_force) = (self.computed, last.slot, last.definition);
         let sends = self.outbox_grows(&computed) > 0;
         // Only what is on disk is delivered, so what is to be delivered goes there at once.
@@ -234,7 +240,11 @@ impl<R: Waiting> Core<R> {
             records.push(Record::Computed(one));
         }
         self.in_force = in_force;
-        self.in_flight.push_back(InFlight::Outcomes { last, sends, reply: None });
+        let snapshot = state.map(|state| SnapshotRef { file: false, ..reference_to(state, INLINE_BELOW) });
+        if let Some((reference, state)) = snapshot.clone().zip(state) {
+            records.extend(self.snapshot_records(reference, Some(state.snapshot.clone())));
+        }
+        self.in_flight.push_back(InFlight::Outcomes { last, sends, snapshot, reply: None });
         let durability = if is_lazy { Durability::Lazy } else { Durability::Sync };
         self.commit(self.assigned, before, records, durability);
         self.notify(seen_before);
@@ -247,7 +257,12 @@ impl<R: Waiting> Core<R> {
         self.computed = Some(halt.slot);
         self.halted = None;
         self.keep_recent(&skipped, false);
-        self.in_flight.push_back(InFlight::Outcomes { last: halt.slot, sends: false, reply: Some(reply) });
+        self.in_flight.push_back(InFlight::Outcomes {
+            last: halt.slot,
+            sends: false,
+            snapshot: None,
+            reply: Some(reply),
+        });
         let records = vec![Record::Computed(skipped), Record::Halted(None)];
         self.commit(self.assigned, before, records, Durability::Sync);
         // The device must pass over the slot, which it does by reading it from the store.
@@ -256,8 +271,17 @@ impl<R: Waiting> Core<R> {
         self.note(Note::Resumed { slot: halt.slot, skipped: true });
     }
 
-    pub(super) fn outcomes_settled(&mut self, last: Slot, sends: bool, reply: Option<R>) {
+    pub(super) fn outcomes_settled(
+        &mut self,
+        last: Slot,
+        sends: bool,
+        snapshot: Option<SnapshotRef>,
+        reply: Option<R>,
+    ) {
         self.applied = Some(last);
+        if let Some(snapshot) = snapshot {
+            self.keep_snapshot(snapshot);
+        }
         if sends {
             self.effects.push(Effect::Push { through: last });
         }
@@ -323,6 +347,13 @@ impl<R: Waiting> Core<R> {
         if is_known {
             return self.answer_snapshot_askers();
         }
+        let is_on_its_way = |flight: &InFlight<R>| match flight {
+            InFlight::Outcomes { snapshot: Some(snapshot), .. } => snapshot.slot >= base.slot,
+            _ => false,
+        };
+        if self.in_flight.iter().any(is_on_its_way) {
+            return;
+        }
         let is_wanted = match self.phase {
             Phase::Stopping { .. } => true,
             _ => self.snapshot_due(Some(base.slot)) || self.is_asked_for(base.slot),
@@ -347,22 +378,31 @@ impl<R: Waiting> Core<R> {
 
     /// The reference goes to the store behind all outcomes up to it; with it go the snapshots that are no longer kept.
     pub(super) fn commit_snapshot(&mut self, reference: SnapshotRef, bytes: Option<Arc<[u8]>>) {
-        let keep = self.options.snapshots_kept.max(1) - 1;
-        let mut records = vec![Record::Snapshot(reference.clone(), bytes)];
-        records.extend(self.snapshots.iter().skip(keep).cloned().map(Record::DropSnapshot));
+        let records = self.snapshot_records(reference.clone(), bytes);
         self.in_flight.push_back(InFlight::Snapshot(reference));
         self.commit(self.assigned, self.computed, records, Durability::Sync);
+    }
+
+    fn snapshot_records(&self, reference: SnapshotRef, bytes: Option<Arc<[u8]>>) -> Vec<Record> {
+        let keep = self.options.snapshots_kept.max(1) - 1;
+        let dropped = self.snapshots.iter().skip(keep).cloned().map(Record::DropSnapshot);
+        std::iter::once(Record::Snapshot(reference, bytes)).chain(dropped).collect()
     }
 
     pub(super) fn snapshot_settled(&mut self, reference: SnapshotRef) {
         self.is_storing = false;
         self.note(Note::SnapshotStored { slot: reference.slot, size: reference.size });
-        self.snapshots.push_front(reference);
-        self.snapshots.truncate(self.options.snapshots_kept.max(1));
-        self.answer_snapshot_askers();
+        self.keep_snapshot(reference);
         if let Phase::Stopping { wants_snapshot, .. } = &mut self.phase {
             *wants_snapshot = false;
         }
+    }
+
+    /// A snapshot is in the store.
+    fn keep_snapshot(&mut self, reference: SnapshotRef) {
+        self.snapshots.push_front(reference);
+        self.snapshots.truncate(self.options.snapshots_kept.max(1));
+        self.answer_snapshot_askers();
     }
 
     fn answer_snapshot_askers(&mut self) {

@@ -14,7 +14,7 @@ use crate::clock::Millis;
 use crate::ids::{Epoch, MessageId, ProcessId, Slot};
 use crate::process::waiters::Waiters;
 use crate::process::{
-    Claim, Computed, CursorStep, Definition, Entry, Halt, Origin, ProcessRecord, RequestError, SnapshotRef,
+    Claim, Computed, CursorStep, Definition, DeviceKind, Entry, Halt, Origin, ProcessRecord, RequestError, SnapshotRef,
 };
 use crate::supervise::Backoff;
 
@@ -70,6 +70,8 @@ pub(super) enum InFlight<R> {
     Outcomes {
         last: Slot,
         sends: bool,
+        /// The state after `last`, where the outcomes are not to be had without it.
+        snapshot: Option<SnapshotRef>,
         reply: Option<R>,
     },
     Halt(Halt),
@@ -142,6 +144,8 @@ pub struct Core<R> {
     /// The slot up to which the device had gone when it was last here. Before `computed` while it replays.
     pub(super) position: Option<Slot>,
     pub(super) is_slow: bool,
+    /// Whether what the device does cannot be repeated, so that each slot waits for the one before to be on disk.
+    pub(super) is_careful: bool,
     pub(super) is_retrying: bool,
     pub(super) backoff: Backoff,
     pub(super) fault: Option<String>,
@@ -199,6 +203,7 @@ impl<R: Waiting> Core<R> {
             has_device: false,
             position: None,
             is_slow: false,
+            is_careful: false,
             is_retrying: false,
             backoff: Backoff::for_faults(),
             fault: None,
@@ -223,6 +228,11 @@ impl<R: Waiting> Core<R> {
     #[must_use]
     pub fn take_effects(&mut self) -> Vec<Effect<R>> {
         std::mem::take(&mut self.effects)
+    }
+
+    /// What computes the process, once it is known.
+    pub fn device(&self) -> Option<DeviceKind> {
+        self.record.as_ref().map(|record| record.device)
     }
 
     /// The epoch of the claim.

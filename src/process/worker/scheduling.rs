@@ -325,7 +325,7 @@ impl<R: Waiting> Core<R> {
                 self.cursors.settle(cursor);
                 self.entry_settled(*entry, replies, outcomes);
             }
-            InFlight::Outcomes { last, sends, reply } => self.outcomes_settled(last, sends, reply),
+            InFlight::Outcomes { last, sends, snapshot, reply } => self.outcomes_settled(last, sends, snapshot, reply),
             InFlight::Halt(halt) => self.halt_settled(&halt),
             InFlight::Resume { slot, under, replies } => self.resume_settled(slot, under, replies),
             InFlight::Snapshot(reference) => self.snapshot_settled(reference),

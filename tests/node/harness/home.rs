@@ -14,6 +14,7 @@ pub struct Settings {
     data_dir: Option<PathBuf>,
     sections: Vec<(&'static str, String)>,
     processes: Vec<(String, String, String)>,
+    programs: Vec<(String, String, String)>,
     routes: Vec<(String, String)>,
     top: String,
     more: String,
@@ -42,6 +43,12 @@ impl Settings {
     pub fn process(mut self, id: &str, script: &str, more: &str) -> Self {
         self.processes.retain(|(known, _, _)| known != id);
         self.processes.push((id.to_owned(), script.to_owned(), more.to_owned()));
+        self
+    }
+
+    /// With a process that runs a program of the folder; `more` are further lines of its entry.
+    pub fn program(mut self, id: &str, command: &[&str], more: &str) -> Self {
+        self.programs.push((id.to_owned(), format!("{command:?}"), more.to_owned()));
         self
     }
 
@@ -88,6 +95,9 @@ impl Settings {
         }
         for (id, _, more) in &self.processes {
             let _ = writeln!(text, "\n[[process]]\nid = \"{id}\"\ndevice = \"lua\"\nsource = \"{id}.lua\"\n{more}");
+        }
+        for (id, command, more) in &self.programs {
+            let _ = writeln!(text, "\n[[process]]\nid = \"{id}\"\ndevice = \"exec\"\ncommand = {command}\n{more}");
         }
         text + "\n" + &self.more
     }

@@ -183,7 +183,7 @@ impl Bench {
                 }
                 Step::Halts(halt) => done.halt = Some(halt),
             }
-            if done.is_lost || done.halt.is_some() {
+            if done.is_lost || done.halt.is_some() || !self.is_deterministic {
                 break;
             }
         }
@@ -209,7 +209,8 @@ impl Bench {
                     .ok_or_else(nothing),
             );
         }
-        if plan.wants_snapshot {
+        let is_precious = !self.is_deterministic && done.computed.iter().any(|one| one.cause == Cause::Success);
+        if plan.wants_snapshot || is_precious {
             let slot = device.position.filter(|_| !turn.snapshot_fails).ok_or_else(|| "no snapshot".to_owned());
             done.snapshot =
                 Some(slot.map(|slot| Base { slot, definition: device.in_force, snapshot: device.bytes(self.is_big) }));

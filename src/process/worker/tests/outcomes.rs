@@ -91,6 +91,8 @@ fn nothing_of_a_device_that_is_not_deterministic_is_told_before_it_is_on_disk() 
     world.turn(&Turn::default());
     assert_eq!((world.heard().len(), world.commits[0].durability), (0, Durability::Sync));
     world.commit(Fate::Taken);
+    assert_eq!(world.heard(), [1]);
+    world.settle();
     assert_eq!(world.heard(), [1, 2, 3]);
 }
 

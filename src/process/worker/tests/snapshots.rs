@@ -4,8 +4,8 @@ use super::fake_device::Turn;
 use super::fake_store::Fate;
 use super::world::{World, options};
 use crate::ids::Slot;
-use crate::process::Record;
 use crate::process::worker::{Note, Request, WorkerOptions};
+use crate::process::{Durability, Record};
 
 fn every(cache_frequency: u64) -> World {
     World::with(WorkerOptions { cache_frequency, ..options() })
@@ -38,6 +38,30 @@ fn a_snapshot_is_committed_behind_the_outcomes_that_it_holds() {
     world.turn(&Turn::default());
     let kinds: Vec<&Record> = world.commits.iter().map(|commit| &commit.records[0]).collect();
     assert!(matches!(kinds[..], [Record::Computed(_), Record::Snapshot(..)]));
+}
+
+#[test]
+fn what_cannot_be_repeated_is_stored_with_its_state_before_the_next_slot_begins() {
+    let mut world = World::at_rest();
+    world.bench.is_deterministic = false;
+    world.store_messages(&["x"]);
+    world.settle();
+    world.store_messages(&["x", "error", "x"]);
+    for (slot, has_state) in [(2, true), (3, false), (4, true)] {
+        world.turn(&Turn::default());
+        let [commit] = world.commits.make_contiguous() else { panic!("one commit for slot {slot}") };
+        let states =
+            commit.records.iter().filter(|record| matches!(record, Record::Snapshot(of, Some(_)) if of.slot.0 == slot));
+        assert_eq!((states.count() == 1, commit.durability), (has_state, Durability::Sync), "slot {slot}");
+        assert!(world.plan.is_none(), "slot {slot} is not on disk yet");
+        world.commit(Fate::Taken);
+    }
+    assert_eq!(stored(&world), [4, 2]);
+    world.shut_down();
+    world.succeed();
+    world.store_messages(&["x"]);
+    world.settle();
+    assert_eq!((world.bench.replayed, world.store.data.outcome(Slot(5)).is_some()), (0, true));
 }
 
 #[test]

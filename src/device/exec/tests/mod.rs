@@ -1,0 +1,5 @@
+//! Tests of what needs no program: bytes in, answers out.
+
+mod answers;
+mod lines;
+mod outcomes;
