@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{COUNTER, Frozen, Home, Hook, Settings, leave_out};
+use super::harness::{COUNTER, Frozen, Home, Hook, Settings, handled, has_python, leave_out, until, with_handler};
 
 fn check(name: &str, kind: &str, target: &str, more: &str) -> String {
     format!("[[health.check]]\nname = {name:?}\nkind = {kind:?}\ntarget = {target:?}\ninterval = \"50ms\"\n{more}\n")
@@ -88,5 +88,31 @@ async fn a_worker_that_hangs_is_started_again() {
     api.status_where("looper", "all is computed", |status| status["computed_slot"] == last).await;
     drop(frozen);
     assert_eq!(api.outcome("looper", "").await["Output"], 2, "what the one that hung brings is too late");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_is_ill_is_found_out_while_its_worker_is_well() {
+    if !has_python() {
+        return;
+    }
+    let more = "failure_threshold = 1\ntimeout = \"5s\"\non_failure = \"restart\"";
+    let home = with_handler(&handled("p", "").more(&check("p is well", "worker", "p", more)));
+    let program = home.start().await;
+    let api = program.ready().await;
+    assert_eq!(api.outcome("p", "").await["Output"], 1);
+    home.write("sick", "");
+    let line = program.events.wait("unhealthy").await;
+    assert_eq!(line["error"], "the program says: I am sick", "{line}");
+    std::fs::remove_file(home.path("sick")).unwrap();
+    program.events.wait("healthy").await;
+    // The worker was started again; without a program there is nothing that could be ill.
+    assert_eq!(api.outcome("p", "").await["Output"], 2);
+    home.write("ill", "");
+    let is_silent = |line: &Value| line["error"].as_str().is_some_and(|error| error.contains("no answer to ping"));
+    program.events.wait_for("unhealthy", is_silent).await;
+    until("it is well again", async || (program.events.named("healthy").len() > 1).then_some(())).await;
+    std::fs::remove_file(home.path("ill")).unwrap();
+    assert_eq!(api.outcome("p", "").await["Output"], 3, "a program that hears nothing goes with its worker");
     program.stop().await;
 }

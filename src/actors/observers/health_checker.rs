@@ -91,7 +91,7 @@ impl HealthChecker {
     }
 
     fn looker(&self, check: &CheckConfig) -> Looker {
-        Looker::new(self.hub.clone(), self.client.clone(), check.target.clone())
+        Looker::new(self.hub.clone(), self.client.clone(), check)
     }
 
     /// Begins a task that waits until the next look is due, and looks.

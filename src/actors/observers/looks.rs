@@ -3,13 +3,15 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 
 use crate::actors::hub::Hub;
 use crate::client::{Call, Client, Endpoint};
-use crate::config::CheckTarget;
+use crate::config::{CheckConfig, CheckTarget};
+use crate::device::Ping;
 use crate::glob::Glob;
 use crate::group::Incarnation;
 use crate::host::{Counters, HostPid, ProcFs, Stat};
@@ -18,20 +20,35 @@ use crate::ids::ProcessId;
 /// The kernel cuts the names of host processes off after so many bytes.
 const NAME_CUT: usize = 15;
 
+/// This part of a look's time is for a device's answer.
+const PATIENCE: f64 = 0.8;
+
 /// Looks at one thing, once each time it is asked to. A look may be dropped at any point.
 pub(in crate::actors) struct Looker {
     hub: Hub,
     client: Client,
     target: CheckTarget,
+    /// How long a device may take for its answer: less than the look, so that it is known to be the one that is silent.
+    patience: Duration,
     /// The worker that answered last, or should have.
     pub(in crate::actors) worker: Option<Incarnation>,
+    device: Aside<Ping>,
     host: Aside<Result<bool, String>>,
     addresses: Aside<io::Result<Vec<SocketAddr>>>,
 }
 
 impl Looker {
-    pub(in crate::actors) fn new(hub: Hub, client: Client, target: CheckTarget) -> Self {
-        Self { hub, client, target, worker: None, host: Aside::default(), addresses: Aside::default() }
+    pub(in crate::actors) fn new(hub: Hub, client: Client, check: &CheckConfig) -> Self {
+        Self {
+            hub,
+            client,
+            target: check.target.clone(),
+            patience: check.timeout.mul_f64(PATIENCE),
+            worker: None,
+            device: Aside::default(),
+            host: Aside::default(),
+            addresses: Aside::default(),
+        }
     }
 
     /// Whether all is well; if not, why.
@@ -78,9 +95,24 @@ impl Looker {
         };
         self.worker = Some(pinged.incarnation);
         match pinged.hear().await {
-            Some(pulse) => pulse.verdict(),
+            Some(pulse) => pulse.verdict()?,
             // It ended in between, which is not for a ping to judge.
-            None => Ok(()),
+            None => return Ok(()),
+        }
+        self.look_at_device(process).await
+    }
+
+    /// A device that lives outside this host process can be ill while its worker is well.
+    async fn look_at_device(&mut self, process: &ProcessId) -> Result<(), String> {
+        let environment = self.hub.environment();
+        let record = environment.store.process(process).map_err(|error| error.to_string())?;
+        let Some(kind) = record.map(|record| record.device).filter(|kind| kind.computes_outside()) else {
+            return Ok(());
+        };
+        let (factory, process, time) = (environment.factory.clone(), process.clone(), self.patience);
+        match self.device.run(move || factory.ping(kind, &process, time)).await? {
+            Ping::Well | Ping::Busy | Ping::Idle => Ok(()),
+            Ping::Ill(why) => Err(why),
         }
     }
 

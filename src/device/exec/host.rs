@@ -185,7 +185,7 @@ impl ExecHost {
         match talk.ask("ping", &serde_json::Map::new(), bounds, &Interrupt::default()) {
             Ok(Ok(_)) => Ping::Well,
             Ok(Err(error)) if error.code == METHOD_NOT_FOUND => Ping::Well,
-            Ok(Err(error)) => Ping::Ill(error.message),
+            Ok(Err(error)) => Ping::Ill(format!("the program says: {}", error.message)),
             Err(error) => Ping::Ill(error.to_string()),
         }
     }

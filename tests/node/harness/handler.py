@@ -110,6 +110,10 @@ def answer(method, params, reply):
     if method == "restore":
         count = params["state"]
         return None
+    if os.path.exists("ill"):
+        wait()
+    if os.path.exists("sick"):
+        raise ValueError("I am sick")
     return "pong"
 
 
