@@ -1,9 +1,10 @@
 //! The composition root: what is started in which order, and stopped in which.
 //!
-//! Start: store, compute threads, registries (an arbiter each), configured processes, what observes them, HTTP, then the work that
+//! Start: store, what the last run was at when it ended, compute threads, registries (an arbiter each), configured processes, what observes them, HTTP, then the work that
 //! waited. Stop: what observes, HTTP (requests that run may end), workers, arbiters, store.
 
 mod addresses;
+mod crashes;
 mod definitions;
 mod files;
 mod observing;
@@ -34,6 +35,7 @@ use crate::actors::{
 use crate::client::{self, Client};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HttpConfig};
+use crate::device::crash::CrashBook;
 use crate::device::exec::{ExecHost, ExecOptions};
 use crate::device::{ComputePool, DeviceFactory, Devices, PoolOptions};
 use crate::http::{Face, serve};
@@ -141,8 +143,25 @@ impl Node {
             let refused = |error: String| NodeError::Setup(format!("programs of processes: {error}"));
             started.map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
         }
+        let crashes = crashes::open(config, &store);
+        let started = Self::start_over(config, store, factory, exec, crashes.clone(), max_connections).await;
+        if started.is_err() {
+            // It ends in good order.
+            crashes.close();
+        }
+        started
+    }
+
+    async fn start_over(
+        config: &Config,
+        store: Store,
+        factory: Arc<dyn DeviceFactory>,
+        exec: ExecHost,
+        crashes: Arc<CrashBook>,
+        max_connections: usize,
+    ) -> Result<Self, NodeError> {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let environment = Arc::new(environment(config, store.clone(), factory, cores)?);
+        let environment = Arc::new(environment(config, store.clone(), factory, crashes, cores)?);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
         let registries = arbiters.iter().map(|arbiter| {
             let environment = environment.clone();
@@ -225,6 +244,8 @@ impl Node {
                 warn!(target: "node", event = "arbiter_panicked");
             }
         }
+        // What still hangs on a compute thread was interrupted, and says nothing against its slot.
+        self.hub.environment().crashes.close();
         let store = self.store;
         let closed = tokio::task::spawn_blocking(move || store.shutdown()).await;
         match closed {
@@ -264,6 +285,7 @@ fn environment(
     config: &Config,
     store: Store,
     factory: Arc<dyn DeviceFactory>,
+    crashes: Arc<CrashBook>,
     registries: usize,
 ) -> Result<Environment, NodeError> {
     let workers = &config.workers;
@@ -277,6 +299,7 @@ fn environment(
         store,
         pool: pool.map_err(|error| NodeError::Internal(format!("compute threads: {error}")))?,
         trials: TrialRoom::default(),
+        crashes,
         services: OnceLock::new(),
         factory,
         clock: Clock::system(),

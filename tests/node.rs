@@ -12,6 +12,7 @@ mod node {
     mod connections;
     mod crash;
     mod crash_load;
+    mod crashed_slots;
     mod cron;
     mod damage;
     mod definitions;

@@ -12,6 +12,7 @@ use super::hub::{Hub, died_often, unexpected};
 use super::messages::{BaseRequest, DropBase, Ended, Fork, Lookup, Members, Queued, Reply, ResolveOn, Told};
 use super::registration::Registration;
 use super::trials::{lost, refused_base, refused_trial};
+use crate::device::crash::Call;
 use crate::device::{BaseLoader, BaseState, Lane, Loading, Trial};
 use crate::group::{Asked, BaseName, GroupStatus, Grouper, StateName};
 use crate::ids::{GroupName, ProcessId, Slot};
@@ -246,7 +247,8 @@ impl Hub {
         }
         let (factory, log) = (environment.factory.clone(), Arc::new(environment.store.clone()));
         let interrupt = environment.trials.interrupt.clone();
-        let mut loader = BaseLoader::new(process.clone(), *slot, factory, log, interrupt);
+        let loader = BaseLoader::new(process.clone(), *slot, factory, log, interrupt);
+        let mut loader = loader.with_crashes(environment.crashes.clone());
         loop {
             let lane = if loader.is_slow() { Lane::Slow } else { Lane::Regular };
             let turn = environment.pool.turn();
@@ -275,7 +277,9 @@ async fn stand(
     let lane = Lane::of(Some(state.definition.specification.device), false);
     let message = draft.map(|(group, draft)| (group, draft.at(&state.process, environment.clock.now_ms())));
     let (factory, interrupt) = (environment.factory.clone(), environment.trials.interrupt.clone());
+    let crashes = environment.crashes.clone();
     let job = move |_: &dyn crate::device::Seat| {
+        let _noting = crashes.note(&state.process, Call::Trial, state.slot);
         let mut trial = Trial::open(factory, state, interrupt)?;
         // What the message comes to is for its sender; the trial stands at the base in any case.
         let answer = message.map(|(group, message)| match trial.resolve(message, false) {

@@ -10,11 +10,12 @@ use arc_swap::ArcSwap;
 use super::services::Services;
 use super::trials::TrialRoom;
 use crate::clock::Clock;
+use crate::device::crash::CrashBook;
 use crate::device::{ComputePool, DeviceFactory};
 use crate::ids::ProcessId;
 use crate::metrics::Processes;
 use crate::process::worker::WorkerOptions;
-use crate::process::{Defaults, Definition, Specification};
+use crate::process::{Defaults, Definition, DeviceKind, Specification};
 use crate::store::Store;
 
 /// What every worker of the node shares. One per node, behind an `Arc`.
@@ -25,6 +26,8 @@ pub struct Environment {
     pub pool: ComputePool,
     /// What trials on bases may use of it.
     pub trials: TrialRoom,
+    /// What is being computed, and what ended the node.
+    pub crashes: Arc<CrashBook>,
     /// What makes devices.
     pub factory: Arc<dyn DeviceFactory>,
     /// Who delivers messages and who knows the monitors, once they are started.
@@ -51,6 +54,12 @@ impl Environment {
     /// The definition that a specification becomes on this node.
     pub fn resolve(&self, specification: &Specification) -> Definition {
         specification.resolve(&self.defaults, &self.factory.info(specification.device).engine)
+    }
+
+    /// Where whoever computes with a device of this kind notes what it does. What computes outside of this host process can't
+    /// take it down, so nothing is noted of that.
+    pub fn crashes_of(&self, device: Option<DeviceKind>) -> Arc<CrashBook> {
+        if device.is_some_and(DeviceKind::computes_outside) { Arc::default() } else { self.crashes.clone() }
     }
 }
 

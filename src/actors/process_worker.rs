@@ -28,6 +28,7 @@ use super::messages::{
 use super::pusher::Push;
 use super::registration::Registration;
 use crate::clock::Millis;
+use crate::device::crash::Call;
 use crate::device::{Interrupt, Lane, Runner, WorkSign};
 use crate::ids::{ProcessId, Slot};
 use crate::metrics::{COUNTERS, GAUGES, Level, Meter};
@@ -291,6 +292,7 @@ impl ProcessWorker {
                     services.pusher(&self.process).do_send(Push { source: self.process.clone(), through });
                 }
             }
+            Effect::Forgive { slot } => self.environment.crashes.forget(&self.process, Call::Replay, slot),
             Effect::RetryAfter(wait) => {
                 ctx.run_later(wait, |worker, ctx| {
                     worker.core.retry();
@@ -328,6 +330,7 @@ impl ProcessWorker {
         let runner = self.runner.take().unwrap_or_else(|| {
             let log = Arc::new(environment.store.clone());
             Runner::new(self.process.clone(), environment.factory.clone(), log, self.interrupt.clone())
+                .with_crashes(environment.crashes_of(self.core.device()))
         });
         self.sign = runner.sign().clone();
         let lane = Lane::of(self.core.device(), plan.is_slow);

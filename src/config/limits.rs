@@ -181,6 +181,8 @@ pub struct NodeLimits {
     pub max_processes: u64,
     /// So many processes a second may be created by other processes.
     pub spawn_rate: u32,
+    /// After the node has ended so many times while it computed a slot, the slot is given up.
+    pub max_crashes: u32,
     /// How long the ids of messages from clients are kept, so that a repeated one is known.
     pub id_retention: Duration,
 }
@@ -191,6 +193,7 @@ impl NodeLimits {
             process: LimitOverrides::read(table).over(&Limits::default()),
             max_processes: table.or("max_processes", 1_000_000, kind::positive()),
             spawn_rate: table.or("spawn_rate", 100, kind::per_second()),
+            max_crashes: table.or("max_crashes", 3, kind::positive()),
             id_retention: table.or("id_retention", Duration::from_secs(7 * 24 * 60 * 60), kind::interval()),
         }
     }

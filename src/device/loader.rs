@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::crash::CrashBook;
 use super::feed::Feed;
 use super::guarded::caught;
 use super::runner::{Runner, Seat, Unreplayed};
@@ -27,6 +28,7 @@ pub struct BaseLoader {
     factory: Arc<dyn DeviceFactory>,
     log: Arc<dyn LogReader>,
     interrupt: Interrupt,
+    crashes: Arc<CrashBook>,
     /// What loads, once the slot is known to have an outcome.
     loading: Option<(Runner, Feed)>,
     is_slow: bool,
@@ -41,7 +43,14 @@ impl BaseLoader {
         log: Arc<dyn LogReader>,
         interrupt: Interrupt,
     ) -> Self {
-        Self { process, slot, factory, log, interrupt, loading: None, is_slow: false }
+        Self { process, slot, factory, log, interrupt, crashes: Arc::default(), loading: None, is_slow: false }
+    }
+
+    /// The same, with a book to note in what it does, and to look up what is not to be done again.
+    #[must_use]
+    pub fn with_crashes(mut self, crashes: Arc<CrashBook>) -> Self {
+        self.crashes = crashes;
+        self
     }
 
     /// Memory that it holds at present, in bytes.
@@ -93,6 +102,7 @@ impl BaseLoader {
             return Err(BaseError::NotComputed { process: process.clone(), slot });
         }
         let runner = Runner::for_base(process.clone(), self.factory.clone(), self.log.clone(), self.interrupt.clone());
+        let runner = runner.with_crashes(self.crashes.clone());
         let feed = Feed::new(self.log.clone(), process.clone(), Vec::new(), Some(slot), Some(slot));
         Ok((runner, feed))
     }

@@ -6,6 +6,7 @@
 mod at_work;
 mod base_state;
 mod budget;
+pub mod crash;
 mod devices;
 pub mod exec;
 pub mod fake;

@@ -1,5 +1,6 @@
 //! A device on its way through a log: restored, replayed, and from there on computing.
 
+mod crashed;
 mod replay;
 
 pub(super) use replay::Unreplayed;
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::at_work::WorkSign;
+use super::crash::{Call as Noted, CrashBook, Noting};
 use super::feed::Feed;
 use super::guarded::{discard, guarded};
 use super::log_reader::LogReader;
@@ -52,6 +54,9 @@ pub struct Runner {
     /// The CPU time that a slot is allowed by the definition that a device was made of last.
     compute_time: Option<Duration>,
     sign: WorkSign,
+    crashes: Arc<CrashBook>,
+    /// Where it notes what it does, while it is at it.
+    noting: Option<Noting>,
 }
 
 /// What a runner is for.
@@ -122,6 +127,8 @@ impl Runner {
             purpose,
             compute_time: None,
             sign: WorkSign::default(),
+            crashes: Arc::default(),
+            noting: None,
         }
     }
 
@@ -139,6 +146,7 @@ impl Runner {
     pub fn turn(&mut self, mut plan: TurnPlan, length: Duration, seat: &dyn Seat) -> TurnDone {
         let (deadline, began) = (Instant::now() + length, thread_cpu_time());
         let mut done = TurnDone::default();
+        self.noting = Some(self.crashes.begin(&self.process));
         let entries = std::mem::take(&mut plan.entries);
         let mut feed = Feed::new(self.log.clone(), self.process.clone(), entries, plan.recorded, plan.goal);
         let end = self.go(&mut feed, &plan, deadline, &mut done);
@@ -156,13 +164,16 @@ impl Runner {
                 self.lose();
             }
         }
-        if done.fault.is_none() && self.is_restored {
+        // Short of what is recorded there is nothing that anybody asked for.
+        let is_barred = done.halt.as_ref().is_some_and(|halt| Some(halt.slot) <= plan.recorded);
+        if done.fault.is_none() && self.is_restored && !is_barred {
             done.state = plan.wants_state.then(|| self.state());
             // The state that cannot be computed again belongs to the outcome.
             let is_precious = !self.is_deterministic && self.device.is_some();
             let has_success = done.computed.iter().any(|one| one.cause == Cause::Success);
             done.snapshot = (plan.wants_snapshot || (is_precious && has_success)).then(|| self.snapshot());
         }
+        self.noting = None;
         done.position = self.position;
         done.state_bytes = self.device.as_ref().and_then(|device| device.state_bytes());
         done.is_lost = !self.is_restored;
@@ -182,12 +193,7 @@ impl Runner {
             match recorded {
                 Some(recorded) => self.replay(&entry, &recorded)?,
                 None => {
-                    let under = plan.resumed.filter(|(halted, _)| *halted == slot).map(|(_, under)| under);
-                    let mode = if Some(slot) <= plan.retried { Mode::Again } else { Mode::Live };
-                    self.sign.begin(slot, self.compute_time);
-                    let step = self.live(&entry, under, mode);
-                    self.sign.end();
-                    let step = match step {
+                    let step = match self.step(&entry, plan) {
                         Ok(step) => step,
                         Err(end) => {
                             feed.give_back(entry);
@@ -217,11 +223,27 @@ impl Runner {
         Ok(())
     }
 
+    /// Comes to the outcome of a slot that has none.
+    fn step(&mut self, entry: &Entry, plan: &TurnPlan) -> Result<Step, End> {
+        let slot = entry.slot;
+        if let Some(step) = self.passed_over(entry) {
+            return Ok(step);
+        }
+        let under = plan.resumed.filter(|(halted, _)| *halted == slot).map(|(_, under)| under);
+        let mode = if Some(slot) <= plan.retried { Mode::Again } else { Mode::Live };
+        self.sign.begin(slot, self.compute_time);
+        self.note(Noted::Compute, slot);
+        let step = self.live(entry, under, mode);
+        self.rest();
+        self.sign.end();
+        step
+    }
+
     /// Finds the newest snapshot that can be read. Without one the log is replayed from slot 0.
     fn restore(&mut self, recorded: Option<Slot>) -> Result<(), String> {
         if recorded.is_some() {
             for snapshot in self.log.snapshots(&self.process)? {
-                if Some(snapshot.slot) > recorded {
+                if Some(snapshot.slot) > recorded || self.is_too_dangerous(&snapshot) {
                     continue;
                 }
                 let bytes = match self.log.read_snapshot(&self.process, &snapshot) {
@@ -232,9 +254,11 @@ impl Runner {
                         continue;
                     }
                 };
+                self.note(Noted::Restore, snapshot.slot);
                 let (definition, mut device) = self.create(snapshot.definition).map_err(|error| error.to_string())?;
                 match device.restore(&bytes) {
                     Ok(()) => {
+                        self.survived(Noted::Restore, snapshot.slot);
                         self.install(snapshot.definition, &definition, device);
                         self.position = Some(snapshot.slot);
                         self.tell_restored(&snapshot);
@@ -413,15 +437,19 @@ impl Runner {
 
     fn state(&self) -> Result<StateView, RequestError> {
         let Some(device) = &self.device else { return Err(RequestError::Conflict(self.why_no_device())) };
+        self.note(Noted::Read, self.position.unwrap_or(Slot::ZERO));
         device.state().map_err(|error| RequestError::Internal(error.to_string()))
     }
 
-    fn snapshot(&self) -> Result<Base, String> {
+    fn snapshot(&mut self) -> Result<Base, String> {
         let (Some(device), Some(slot), Some(definition)) = (&self.device, self.position, self.in_force) else {
             return Err(self.why_no_device());
         };
-        let snapshot = device.snapshot().map_err(|error| error.to_string())?;
-        Ok(Base { slot, definition, snapshot })
+        self.may_take_snapshot(slot)?;
+        self.note(Noted::Snapshot, slot);
+        let snapshot = device.snapshot().map_err(|error| error.to_string());
+        self.survived(Noted::Snapshot, slot);
+        Ok(Base { slot, definition, snapshot: snapshot? })
     }
 
     fn why_no_device(&self) -> String {

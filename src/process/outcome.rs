@@ -150,6 +150,8 @@ pub enum Cause {
     Panic,
     /// An operator passed over the slot.
     Skipped,
+    /// The node ended too often while it computed the slot. Not tried again.
+    Crashed,
 }
 
 impl Cause {

@@ -11,6 +11,7 @@ mod beside;
 mod cell;
 mod codec;
 pub mod contract;
+mod crash_file;
 pub mod engine;
 mod error;
 pub mod faulty;
@@ -35,6 +36,7 @@ mod store;
 mod writer;
 
 pub use contract::ReadError;
+pub use crash_file::CrashFile;
 pub use error::OpenError;
 pub use fjall::Fjall;
 pub use memory::Memory;

@@ -140,6 +140,7 @@ fn environment(config: &Config, store: Store, factory: Arc<dyn DeviceFactory>) -
         store,
         pool: ComputePool::start(pool).unwrap(),
         trials: TrialRoom::default(),
+        crashes: Arc::default(),
         services: OnceLock::new(),
         factory,
         clock: Clock::system(),

@@ -12,6 +12,7 @@ use crate::actors::environment::Environment;
 use crate::actors::messages::Reply;
 use crate::actors::trials::refused_trial;
 use crate::clock::thread_cpu_time;
+use crate::device::crash::Call;
 use crate::device::{BaseState, Seat, Trial, Tried};
 use crate::group::base_line::{BaseLine, Effect, Note, Ran, Resolved};
 use crate::ids::{ProcessId, Slot};
@@ -125,6 +126,7 @@ impl Turn {
         let (deadline, began) = (Instant::now() + length, thread_cpu_time());
         let (factory, interrupt) = (environment.factory.clone(), environment.trials.interrupt.clone());
         let process = base.process.clone();
+        let _noting = environment.crashes.note(&process, Call::Trial, base.slot);
         let mut trial = match trial.map_or_else(|| Trial::open(factory, base, interrupt), Ok) {
             Ok(trial) => trial,
             Err(error) => {

@@ -127,6 +127,7 @@ fn environment(settings: &Settings, store: Store, fakes: &Fakes) -> Arc<Environm
         store,
         pool: ComputePool::start(settings.pool).unwrap(),
         trials: TrialRoom::default(),
+        crashes: Arc::default(),
         services: OnceLock::new(),
         factory: Arc::new(fakes.clone()),
         clock: Clock::anchored(1_800_000_000_000),

@@ -45,6 +45,7 @@ const KEYS: &[&str] = &[
     "max_connections",
     "compute_threads",
     "compute_threads_max",
+    "max_crashes",
     "gas",
     "memory",
     "compute_time",

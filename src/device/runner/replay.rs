@@ -6,6 +6,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{End, Purpose, Runner};
+use crate::device::crash::Call as Noted;
 use crate::device::feed::Feed;
 use crate::device::guarded::discard;
 use crate::device::{Call, Device, DeviceError, Mode};
@@ -35,6 +36,13 @@ impl Runner {
         feed: &mut Feed,
         length: Duration,
     ) -> Result<Option<Base>, Unreplayed> {
+        self.noting = Some(self.crashes.begin(&self.process));
+        let replayed = self.replay_towards(goal, feed, length);
+        self.noting = None;
+        replayed
+    }
+
+    fn replay_towards(&mut self, goal: Slot, feed: &mut Feed, length: Duration) -> Result<Option<Base>, Unreplayed> {
         let plan = TurnPlan {
             goal: Some(goal),
             recorded: Some(goal),
@@ -58,8 +66,17 @@ impl Runner {
         Err(unreplayed)
     }
 
-    /// Does with the device what is recorded of a slot.
+    /// Does with the device what is recorded of a slot, unless that ended the node too often.
     pub(super) fn replay(&mut self, entry: &Entry, recorded: &Computed) -> Result<(), End> {
+        let slot = entry.slot;
+        self.may_replay(slot)?;
+        self.note(Noted::Replay, slot);
+        let replayed = self.replay_noted(entry, recorded);
+        self.survived(Noted::Replay, slot);
+        replayed
+    }
+
+    fn replay_noted(&mut self, entry: &Entry, recorded: &Computed) -> Result<(), End> {
         let slot = entry.slot;
         let fault = |error: DeviceError| End::Fault(format!("replay of slot {slot}: {error}"));
         if entry.kind == EntryKind::Definition {
@@ -70,7 +87,7 @@ impl Runner {
             return self.repeat(recorded, |device| device.compute(entry, Mode::Replay));
         }
         // A slot that was tried again under later code, and failed, leaves that code in force.
-        if recorded.definition > slot && recorded.cause != Cause::Skipped {
+        if recorded.definition > slot && !matches!(recorded.cause, Cause::Skipped | Cause::Crashed) {
             self.switch(recorded.definition).map_err(fault)?;
         }
         Ok(())
@@ -79,7 +96,7 @@ impl Runner {
     fn replay_definition(&mut self, entry: &Entry, recorded: &Computed) -> Result<(), End> {
         let slot = entry.slot;
         let is_first = self.device.is_none();
-        if recorded.cause == Cause::Load {
+        if matches!(recorded.cause, Cause::Load | Cause::Crashed) {
             if is_first {
                 self.broken = recorded.outcome.error.clone();
             }

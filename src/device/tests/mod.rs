@@ -1,5 +1,6 @@
 //! Bases and trials: loaded, tried on, moved on.
 
+mod crashing;
 mod facts;
 mod loading;
 mod log;

@@ -1,4 +1,5 @@
-//! Bases against what a worker held: for logs with snapshots, failures, changes of definition, halts and skips.
+//! Bases against what a worker held: for logs with snapshots, failures, changes of definition, halts, skips and slots that
+//! were given up.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use proptest::prelude::*;
 
 use super::loading::load;
 use super::log::{MemoryLog, Regular, process};
+use crate::device::crash::{Call, Counted, CrashBook};
 use crate::device::lua::LuaFactory;
 use crate::device::{BaseError, BaseState, Interrupt, Runner};
 use crate::ids::Slot;
@@ -47,6 +49,8 @@ struct Story {
     restarts: Vec<bool>,
     /// After which slots a snapshot is kept in the end.
     kept: Vec<bool>,
+    /// Under which slots the node ended too often.
+    crashed: Vec<bool>,
 }
 
 fn story() -> impl Strategy<Value = Story> {
@@ -61,7 +65,14 @@ fn story() -> impl Strategy<Value = Story> {
     });
     let halts = prop::collection::vec(prop::option::of(0..6u64), 1..6);
     let flags = || prop::collection::vec(any::<bool>(), 16);
-    (steps, halts, flags(), flags()).prop_map(|(steps, halts, restarts, kept)| Story { steps, halts, restarts, kept })
+    let crashed = prop::collection::vec(prop::bool::weighted(0.15), 16);
+    (steps, halts, flags(), flags(), crashed).prop_map(|(steps, halts, restarts, kept, crashed)| Story {
+        steps,
+        halts,
+        restarts,
+        kept,
+        crashed,
+    })
 }
 
 fn written(steps: &[Step]) -> Arc<MemoryLog> {
@@ -75,6 +86,14 @@ fn written(steps: &[Step]) -> Arc<MemoryLog> {
     Arc::new(log)
 }
 
+/// A book in which the node ended too often under these slots.
+fn book(crashed: &[bool]) -> Arc<CrashBook> {
+    let slots = (0u64..).zip(crashed).filter(|(_, crashed)| **crashed);
+    let suspect = |slot| Counted { process: process(), slot: Slot(slot), call: Call::Compute, crashes: 3 };
+    let suspects: Vec<_> = slots.map(|(slot, _)| suspect(slot)).collect();
+    CrashBook::of_suspects(&suspects, 3)
+}
+
 /// The process's worker: a runner and what a core decides.
 struct Worker {
     log: Arc<MemoryLog>,
@@ -83,8 +102,9 @@ struct Worker {
     in_force: Slot,
 }
 
-fn runner(log: &Arc<MemoryLog>) -> Runner {
-    Runner::new(process(), Arc::new(LuaFactory), log.clone(), Interrupt::default())
+fn runner(log: &Arc<MemoryLog>, book: &Arc<CrashBook>) -> Runner {
+    let runner = Runner::new(process(), Arc::new(LuaFactory), log.clone(), Interrupt::default());
+    runner.with_crashes(book.clone())
 }
 
 impl Worker {
@@ -153,12 +173,13 @@ fn held(base: &Base, log: &MemoryLog) -> BaseState {
 
 fn compare(story: &Story) -> Result<Vec<Cause>, TestCaseError> {
     let log = written(&story.steps);
-    let mut worker = Worker { log: log.clone(), runner: runner(&log), in_force: Slot::ZERO };
+    let book = book(&story.crashed);
+    let mut worker = Worker { log: log.clone(), runner: runner(&log, &book), in_force: Slot::ZERO };
     let mut halts = story.halts.iter().copied().cycle();
     let mut states = Vec::new();
     for slot in 0..story.steps.len() {
         if story.restarts[slot] {
-            worker.runner = runner(&log);
+            worker.runner = runner(&log, &book);
         }
         states.push(worker.pass(Slot(slot as u64), &mut halts));
     }
@@ -181,6 +202,9 @@ fn compare(story: &Story) -> Result<Vec<Cause>, TestCaseError> {
         }
     }
     let records = log.records();
+    for (outcome, crashed) in records.outcomes.iter().zip(&story.crashed) {
+        prop_assert_eq!(outcome.cause == Cause::Crashed, *crashed, "slot {}", outcome.slot);
+    }
     Ok(records.outcomes.iter().map(|outcome| outcome.cause).collect())
 }
 
@@ -201,6 +225,7 @@ fn a_message_that_a_later_definition_was_to_save_leaves_that_one_in_force_or_not
         halts: halts.to_vec(),
         restarts: vec![false; 16],
         kept: vec![false; 16],
+        crashed: vec![false; 16],
     };
     let causes = compare(&story(Step::Send("add"), &[Some(2)])).unwrap();
     assert_eq!(causes, [Cause::Success; 5], "it is tried again under later code and succeeds");

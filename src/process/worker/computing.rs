@@ -36,12 +36,12 @@ impl<R: Waiting> Core<R> {
                 None => self.effects.push(Effect::AnswerStored(reply, slot)),
             };
         }
-        match &self.halted {
-            Some(halt) if self.is_halted() && slot >= halt.slot => {
+        match self.halt_before(slot) {
+            Some(halt) => {
                 let error = self.halt_error(halt);
                 self.answer(reply, Err(error));
             }
-            _ => self.waiters.push(slot, reply),
+            None => self.waiters.push(slot, reply),
         }
     }
 
@@ -91,6 +91,7 @@ impl<R: Waiting> Core<R> {
             return;
         }
         self.tell_of_pause();
+        self.refuse_if_barred();
         let stands_still = self.is_halted() || self.is_paused();
         let goal = if stands_still { self.computed } else { self.scheduled };
         let is_behind = goal > self.computed;
@@ -153,7 +154,7 @@ impl<R: Waiting> Core<R> {
     }
 
     /// Takes the device back with what it brings.
-    pub fn turn_done(&mut self, done: TurnDone) {
+    pub fn turn_done(&mut self, mut done: TurnDone) {
         if self.phase == Phase::Gone || !self.is_away {
             return;
         }
@@ -170,6 +171,9 @@ impl<R: Waiting> Core<R> {
         self.is_careful = !done.is_deterministic;
         let state = done.snapshot.as_ref().and_then(|snapshot| snapshot.as_ref().ok());
         self.take_outcomes(done.computed, done.is_deterministic, state);
+        if let Some(halt) = done.halt.take_if(|halt| Some(halt.slot) <= self.computed) {
+            self.bar(halt);
+        }
         if let Some(halt) = done.halt {
             self.halted = Some(halt.clone());
             self.in_flight.push_back(InFlight::Halt(halt.clone()));

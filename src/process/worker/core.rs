@@ -150,6 +150,8 @@ pub struct Core<R> {
     pub(super) backoff: Backoff,
     pub(super) fault: Option<String>,
     pub(super) halted: Option<Halt>,
+    /// The slot that can't be computed again.
+    pub(super) barred: Option<Halt>,
     pub(super) outbox: Outbox,
 
     pub(super) snapshots: VecDeque<SnapshotRef>,
@@ -208,6 +210,7 @@ impl<R: Waiting> Core<R> {
             backoff: Backoff::for_faults(),
             fault: None,
             halted: None,
+            barred: None,
             outbox: Outbox::default(),
             snapshots: VecDeque::new(),
             is_storing: false,
@@ -388,18 +391,8 @@ impl<R: Waiting> Core<R> {
             snapshot: self.snapshots.front().map(|snapshot| snapshot.slot),
             activity,
             queue: queued(self.scheduled, self.visible),
-            error: self
-                .halted
-                .as_ref()
-                .filter(|_| self.is_halted())
-                .map(|halt| halt.error.clone())
-                .or_else(|| self.pause_text())
-                .or_else(|| self.fault.clone()),
+            error: self.halt_text().or_else(|| self.pause_text()).or_else(|| self.fault.clone()),
         })
-    }
-
-    pub(super) fn is_halted(&self) -> bool {
-        self.halted.as_ref().is_some_and(|halt| halt.resumed.is_none())
     }
 
     pub(super) fn answer(&mut self, reply: R, answer: Result<Answer, RequestError>) {

@@ -1,5 +1,6 @@
 //! The pure core of a process's worker.
 
+mod barred;
 mod computing;
 mod core;
 mod cron;

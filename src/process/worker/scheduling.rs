@@ -385,6 +385,9 @@ impl<R: Waiting> Core<R> {
     }
 
     pub(super) fn resume(&mut self, skip: bool, reply: R) {
+        if let Some(slot) = self.barred.as_ref().map(|halt| halt.slot) {
+            return self.resume_barred(slot, skip, reply);
+        }
         let Some(halt) = self.halted.clone().filter(|_| self.is_halted()) else {
             let error = RequestError::Conflict(format!("process {} is not halted", self.process));
             return self.answer(reply, Err(error));

@@ -256,6 +256,11 @@ pub enum Effect<R> {
         /// The last of them.
         through: Slot,
     },
+    /// What was counted against computing this slot again is to be forgotten, before the next turn.
+    Forgive {
+        /// The slot.
+        slot: Slot,
+    },
     /// Wake the core after this time by [`retry`](super::Core::retry).
     RetryAfter(Duration),
     /// Something worth a line in the log.

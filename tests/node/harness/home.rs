@@ -151,6 +151,13 @@ impl Home {
         self.launch_with(&[])
     }
 
+    /// Starts the program by way of another, whose arguments it ends, and waits for nothing.
+    pub fn launch_by(&self, by: &[&str]) -> Program {
+        let config = self.path("mainstay.toml");
+        let config = config.to_str().expect("a path of text");
+        Program::launch_by(self.folder.path(), by, &["--config", config])
+    }
+
     /// Starts the program with variables of its environment.
     pub fn launch_with(&self, environment: &[(&str, &str)]) -> Program {
         let config = self.path("mainstay.toml");

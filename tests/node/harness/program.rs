@@ -170,8 +170,17 @@ impl Program {
 
     /// Its resident memory, in bytes.
     pub fn resident_memory(&self) -> u64 {
+        self.memory("VmRSS:")
+    }
+
+    /// The addresses that it uses, in bytes, at most so far.
+    pub fn mapped_memory(&self) -> u64 {
+        self.memory("VmPeak:")
+    }
+
+    fn memory(&self, name: &str) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).expect("it runs");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).expect("it has memory");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("it has memory");
         line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of KiB") * 1024
     }
 }

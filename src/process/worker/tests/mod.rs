@@ -4,6 +4,7 @@ mod fake_device;
 mod fake_store;
 mod world;
 
+mod barring;
 mod cron;
 mod defining;
 mod failing_store;

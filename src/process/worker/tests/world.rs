@@ -93,6 +93,8 @@ pub(super) struct World {
     pub(super) told: BTreeMap<Slot, Computed>,
     /// The last outcomes of which the core said that there is something to deliver.
     pub(super) pushes: Vec<Slot>,
+    /// Slots whose counts are to be forgotten.
+    pub(super) forgiven: Vec<Slot>,
 }
 
 impl World {
@@ -115,6 +117,7 @@ impl World {
             answers: Vec::new(),
             told: BTreeMap::new(),
             pushes: Vec::new(),
+            forgiven: Vec::new(),
         }
     }
 
@@ -332,6 +335,7 @@ impl World {
                     assert!(covered.all(is_on_disk), "what is to be delivered is on disk");
                     self.pushes.push(through);
                 }
+                Effect::Forgive { slot } => self.forgiven.push(slot),
                 Effect::RetryAfter(wait) => self.retry_after = Some(wait),
                 Effect::Note(note) => self.notes.push(note),
                 Effect::Gone(remains) => self.remains = Some(remains),
