@@ -51,3 +51,5 @@ mod shapes;
 mod sharing;
 #[path = "http/sockets.rs"]
 mod sockets;
+#[path = "http/verifying.rs"]
+mod verifying;

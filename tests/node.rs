@@ -34,6 +34,7 @@ mod node {
     mod signals;
     mod start;
     mod two_nodes;
+    mod verifying;
     mod watch;
     mod workers;
 }

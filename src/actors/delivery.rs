@@ -408,6 +408,7 @@ pub(super) fn refused(error: &RequestError) -> Failure {
         | RequestError::DeviceNotAllowed(_)
         | RequestError::NotFound(_)
         | RequestError::SlotOutOfRange { .. }
+        | RequestError::SlotNotComputed { .. }
         | RequestError::IdReused(_)
         | RequestError::Conflict(_)
         | RequestError::TooLarge { .. }
@@ -417,6 +418,7 @@ pub(super) fn refused(error: &RequestError) -> Failure {
         // It will take messages again: when there is room, when an operator resumed it, when the disk is back.
         RequestError::Overloaded { .. }
         | RequestError::Deadline(_)
+        | RequestError::CutOff { .. }
         | RequestError::Halted { .. }
         | RequestError::BaseHalted { .. }
         | RequestError::Unknown(_)

@@ -363,6 +363,7 @@ impl Hub {
             services.stop();
         }
         environment.trials.interrupt.raise();
+        environment.trials.verifications.end();
         let stopping = futures_util::future::join_all(self.inner.registries.iter().map(|each| each.send(Shutdown)));
         tokio::pin!(stopping);
         let stopped = match tokio::time::timeout(environment.give_up_after, &mut stopping).await {

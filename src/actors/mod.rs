@@ -33,6 +33,7 @@ mod sharing;
 mod sources;
 mod ticker;
 mod trials;
+mod verifying;
 mod watcher;
 
 pub use base_worker::BaseWorker;
@@ -58,6 +59,7 @@ pub use registration::{FindOrRegister, Registration, Resolution};
 pub use services::Services;
 pub use sources::{Item, Pulled, Source};
 pub use trials::TrialRoom;
+pub use verifying::{Verified, VerifyRoom};
 pub use watcher::fake as fake_machine;
 pub use watcher::{
     Feed, HostWatch, Listening, Machine, Reconfigure, Sink, Source as HostSource, Told as ToldEvent, Watcher, Watching,

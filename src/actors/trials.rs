@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
+use super::verifying::VerifyRoom;
 use crate::device::{BaseError, ComputePool, Interrupt, Lane, Seat, TrialError};
 use crate::process::RequestError;
 
@@ -21,6 +22,8 @@ pub struct TrialRoom {
     pub interrupt: Interrupt,
     /// Whether nobody waits for compute threads any more.
     given_up: watch::Sender<bool>,
+    /// Room of its own for verifications, which dry-runs do not wait for.
+    pub verifications: VerifyRoom,
 }
 
 impl Default for TrialRoom {
@@ -30,6 +33,7 @@ impl Default for TrialRoom {
             outside: Arc::new(Semaphore::new(PERMITS)),
             interrupt: Interrupt::default(),
             given_up: watch::Sender::new(false),
+            verifications: VerifyRoom::default(),
         }
     }
 }

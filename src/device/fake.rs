@@ -134,6 +134,7 @@ pub struct Called {
 #[derive(Debug, Default)]
 struct Script {
     plans: HashMap<(ProcessId, Slot), VecDeque<Act>>,
+    repeats: HashMap<(ProcessId, Slot), Act>,
     holds: HashMap<ProcessId, VecDeque<Manner>>,
     /// Calls that were held before the gate was last opened go on.
     opened: u64,
@@ -166,6 +167,12 @@ impl Fakes {
     /// The live calls and dry runs at `slot` do this, one after the other; those after them take the message.
     pub fn plan(&self, process: &ProcessId, slot: u64, acts: impl IntoIterator<Item = Act>) {
         self.script().plans.entry((process.clone(), Slot(slot))).or_default().extend(acts);
+    }
+
+    /// Each repeat of `slot` does this, after it has passed the gate as a live call does. Repeats without a plan take the
+    /// message, whatever the live call did.
+    pub fn plan_repeats(&self, process: &ProcessId, slot: u64, act: Act) {
+        self.script().repeats.insert((process.clone(), Slot(slot)), act);
     }
 
     /// The next live call or dry run of `process` waits at the gate. Each further use of this holds one call more.
@@ -230,8 +237,12 @@ impl Fakes {
     }
 
     /// What the call is to do, once it has passed the gate. `None`: it was interrupted there.
-    fn pass(&self, process: &ProcessId, slot: Slot, interrupt: &Interrupt) -> Option<Act> {
+    fn pass(&self, process: &ProcessId, slot: Slot, mode: Mode, interrupt: &Interrupt) -> Option<Act> {
         let mut script = self.script();
+        let repeat = script.repeats.get(&(process.clone(), slot)).cloned();
+        if mode == Mode::Replay && repeat.is_none() {
+            return Some(Act::Take);
+        }
         if let Some(manner) = script.holds.get_mut(process).and_then(VecDeque::pop_front) {
             let arrived = script.opened;
             script.held += 1;
@@ -246,6 +257,9 @@ impl Fakes {
             if is_interrupted {
                 return None;
             }
+        }
+        if mode == Mode::Replay {
+            return repeat;
         }
         let plan = script.plans.get_mut(&(process.clone(), slot)).and_then(VecDeque::pop_front);
         Some(plan.unwrap_or(Act::Take))
@@ -317,9 +331,9 @@ struct Fake {
 
 impl Fake {
     /// Does what is planned for the call.
-    fn act(&mut self, asked: Asked, entry: &Entry) -> Result<Call, DeviceError> {
+    fn act(&mut self, asked: Asked, entry: &Entry, mode: Mode) -> Result<Call, DeviceError> {
         self.fakes.note(&self.process, asked, entry.slot);
-        let Some(act) = self.fakes.pass(&self.process, entry.slot, &self.interrupt) else {
+        let Some(act) = self.fakes.pass(&self.process, entry.slot, mode, &self.interrupt) else {
             return Ok(Call::Interrupted);
         };
         match act {
@@ -374,18 +388,15 @@ impl Device for Fake {
         if self.interrupt.is_raised() {
             return Ok(Call::Interrupted);
         }
-        if mode == Mode::Replay {
-            self.fakes.note(&self.process, Asked::Replay, entry.slot);
-            return Ok(self.take(entry));
-        }
-        self.act(Asked::Compute, entry)
+        let asked = if mode == Mode::Replay { Asked::Replay } else { Asked::Compute };
+        self.act(asked, entry, mode)
     }
 
     fn dry_run(&mut self, entry: &Entry) -> Result<Call, DeviceError> {
         if self.interrupt.is_raised() {
             return Ok(Call::Interrupted);
         }
-        self.act(Asked::DryRun, entry)
+        self.act(Asked::DryRun, entry, Mode::Trial)
     }
 
     fn snapshot(&self) -> Result<Arc<[u8]>, DeviceError> {

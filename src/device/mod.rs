@@ -20,6 +20,7 @@ mod pool;
 mod runner;
 mod sending;
 mod trial;
+mod verifier;
 pub mod wasm;
 
 #[cfg(test)]
@@ -33,6 +34,7 @@ pub use log_reader::LogReader;
 pub use pool::{ComputePool, Job, Lane, PoolOptions};
 pub use runner::{Runner, Seat};
 pub use trial::{Trial, TrialError, Tried};
+pub use verifier::{Claimed, Difference, Verdict, Verifier, VerifyError, Verifying};
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -2,8 +2,10 @@
 
 mod crashed;
 mod replay;
+mod verify;
 
 pub(super) use replay::Unreplayed;
+pub(super) use verify::Unverified;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,14 +68,21 @@ enum Purpose {
     Worker,
     /// To come to a state of its past.
     Base,
+    /// To see whether its past comes to the same again.
+    Verification {
+        /// Whether calls are made again that may well come to something else.
+        executes: bool,
+    },
 }
 
 /// Why a turn ends before its goal.
 enum End {
     Interrupted,
     Halt(Halt),
-    /// A slot that had to be repeated for a base, and can't.
+    /// A slot that had to be repeated for a base or a verification, and can't.
     NotRepeatable(Slot),
+    /// A slot that was repeated to be compared came to something else, in words.
+    Differs(String),
     Fault(String),
 }
 
@@ -103,6 +112,18 @@ impl Runner {
         interrupt: Interrupt,
     ) -> Self {
         Self::for_purpose(Purpose::Base, process, factory, log, interrupt)
+    }
+
+    /// A runner that repeats slots of the past by [`verify`](Self::verify), and never computes. Where it `executes`, also
+    /// those of a device that is not deterministic.
+    pub(super) fn for_verification(
+        executes: bool,
+        process: ProcessId,
+        factory: Arc<dyn DeviceFactory>,
+        log: Arc<dyn LogReader>,
+        interrupt: Interrupt,
+    ) -> Self {
+        Self::for_purpose(Purpose::Verification { executes }, process, factory, log, interrupt)
     }
 
     fn for_purpose(
@@ -159,7 +180,7 @@ impl Runner {
                 done.fault = Some(format!("slot {slot} cannot be repeated"));
                 self.lose();
             }
-            Err(End::Fault(error)) => {
+            Err(End::Differs(error) | End::Fault(error)) => {
                 done.fault = Some(error);
                 self.lose();
             }
@@ -277,7 +298,9 @@ impl Runner {
         let (process, slot, size) = (&self.process, snapshot.slot.0, snapshot.size);
         match self.purpose {
             Purpose::Worker => info!(target: "worker", event = "restored", %process, group = %process, slot, size),
-            Purpose::Base => debug!(target: "device", event = "base_restored", %process, slot, size),
+            Purpose::Base | Purpose::Verification { .. } => {
+                debug!(target: "device", event = "base_restored", %process, slot, size);
+            }
         }
     }
 
@@ -300,7 +323,7 @@ impl Runner {
         let source = source.ok_or_else(|| DeviceError::Fault(format!("source {hash} is not in the store")))?;
         let mode = match self.purpose {
             Purpose::Worker => Mode::Live,
-            Purpose::Base => Mode::Trial,
+            Purpose::Base | Purpose::Verification { .. } => Mode::Trial,
         };
         let device = self.factory.create(&self.process, &definition, &source, self.interrupt.clone(), mode)?;
         Ok((definition, device))
@@ -384,12 +407,14 @@ impl Runner {
                 Err(error) => return Err(End::Fault(error.to_string())),
             }
         }
-        let Some(device) = &mut self.device else {
-            let why = self.broken.as_deref().unwrap_or("its code never loaded");
-            let error = format!("the process has no working definition: {why}");
-            return Ok((Cause::Error, Outcome::failed(error, 0)));
-        };
+        let Some(device) = &mut self.device else { return Ok((Cause::Error, self.no_definition())) };
         ended(|| device.compute(entry, mode))
+    }
+
+    /// The outcome of a message to a process without a device.
+    fn no_definition(&self) -> Outcome {
+        let why = self.broken.as_deref().unwrap_or("its code never loaded");
+        Outcome::failed(format!("the process has no working definition: {why}"), 0)
     }
 
     fn live_definition(&mut self, entry: &Entry, under: Option<Slot>, mode: Mode) -> Result<(Cause, Outcome), End> {

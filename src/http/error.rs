@@ -67,9 +67,10 @@ impl From<RequestError> for ApiError {
         let status = match &error {
             RequestError::BadRequest(_) => StatusCode::BAD_REQUEST,
             RequestError::DeviceNotAllowed(_) => StatusCode::FORBIDDEN,
-            RequestError::NotFound(_) | RequestError::SlotOutOfRange { .. } | RequestError::WrongGroup { .. } => {
-                StatusCode::NOT_FOUND
-            }
+            RequestError::NotFound(_)
+            | RequestError::SlotOutOfRange { .. }
+            | RequestError::SlotNotComputed { .. }
+            | RequestError::WrongGroup { .. } => StatusCode::NOT_FOUND,
             RequestError::IdReused(_)
             | RequestError::Conflict(_)
             | RequestError::Halted { .. }
@@ -78,7 +79,7 @@ impl From<RequestError> for ApiError {
             RequestError::Overloaded { .. } | RequestError::Unknown(_) | RequestError::Store(_) => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            RequestError::Deadline(_) => StatusCode::GATEWAY_TIMEOUT,
+            RequestError::Deadline(_) | RequestError::CutOff { .. } => StatusCode::GATEWAY_TIMEOUT,
             RequestError::InfiniteRecursion { .. } => StatusCode::LOOP_DETECTED,
             RequestError::NotSupported(_) => StatusCode::NOT_IMPLEMENTED,
             RequestError::LeaderDied { .. } | RequestError::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -6,6 +6,7 @@ mod events;
 mod face;
 mod groups;
 mod guard;
+mod hang_up;
 mod health;
 mod metrics;
 mod modules;

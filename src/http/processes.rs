@@ -13,9 +13,11 @@ use super::chain::Came;
 use super::error::ApiError;
 use super::face::Face;
 use super::guard::Caller;
+use super::hang_up::hung_up;
 use super::query::Query;
 use super::wire::{ComputedOut, MessageIn, Object, PageOut, ProcessIn, ProcessOut, ScheduledOut, read_json};
 use crate::actors::code;
+use crate::device::Difference;
 use crate::ids::{BlobHash, ProcessId};
 use crate::process::worker::Define;
 use crate::process::{Computed, DeviceKind, Page, ProcessOrigin, RequestError, Specification, StateView};
@@ -37,7 +39,8 @@ pub fn routes(config: &mut ServiceConfig) {
         .service(at("/{id}/dry-run").route(post().to(dry_run)))
         .service(at("/{id}/snapshot").route(post().to(snapshot)))
         .service(at("/{id}/worker").route(delete().to(stop_worker)))
-        .service(at("/{id}/resume").route(post().to(resume)));
+        .service(at("/{id}/resume").route(post().to(resume)))
+        .service(at("/{id}/verify").route(get().to(verify)));
 }
 
 /// What a path says to a method that it does not know.
@@ -232,4 +235,28 @@ async fn resume(face: Data<Face>, id: Path<String>, request: HttpRequest) -> Ans
     let skip = query(&request)?.skip()?;
     let slot = face.bounded(face.hub.resume(&process, skip)).await?;
     Ok(HttpResponse::Ok().json(json!({ "process": process, "slot": slot })))
+}
+
+/// The header that says what a verification compared.
+const COMPARED: &str = "Mainstay-Compared";
+
+async fn verify(face: Data<Face>, id: Path<String>, request: HttpRequest) -> Answer {
+    let process = process(&id)?;
+    let query = query(&request)?;
+    let (slot, executes) = (query.slot()?, query.execute()?);
+    // It says itself how far it came, so it ends before the request does.
+    let patience = face.request_timeout * 9 / 10;
+    let verifying = face.bounded(face.hub.verify(&process, slot, executes, patience));
+    let verified = tokio::select! {
+        biased;
+        verified = verifying => verified?,
+        () = hung_up(&request) => {
+            return Err(ApiError::bad_request("the connection was closed on the client's side, so the verification ended"));
+        }
+    };
+    let body = match &verified.verdict.difference {
+        None => json!({ "equal": true }),
+        Some(Difference { slot, text }) => json!({ "equal": false, "slot": slot, "difference": text }),
+    };
+    Ok(HttpResponse::Ok().insert_header((COMPARED, verified.to_string())).json(body))
 }

@@ -29,6 +29,7 @@ pub struct Query {
     slot: Option<String>,
     wait: Option<String>,
     skip: Option<String>,
+    execute: Option<String>,
     group: Option<String>,
     metric: Option<String>,
     labels: Option<String>,
@@ -95,6 +96,11 @@ impl Query {
     /// `skip`.
     pub fn skip(&self) -> Result<bool, ApiError> {
         Ok(number("skip", self.skip.as_deref(), "true or false")?.unwrap_or(false))
+    }
+
+    /// `execute`.
+    pub fn execute(&self) -> Result<bool, ApiError> {
+        Ok(number("execute", self.execute.as_deref(), "true or false")?.unwrap_or(false))
     }
 
     /// `limit`.

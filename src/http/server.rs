@@ -12,7 +12,7 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, middleware};
 
 use super::error::ApiError;
 use super::face::Face;
-use super::{events, groups, guard, health, metrics, modules, monitors, processes, timing};
+use super::{events, groups, guard, hang_up, health, metrics, modules, monitors, processes, timing};
 use crate::config::HttpConfig;
 
 /// How long a client may take to send the head of a request.
@@ -74,6 +74,7 @@ pub fn serve(
         .workers(workers)
         .max_connections(config.max_connections.div_ceil(workers))
         .client_request_timeout(HEAD_TIMEOUT)
+        .on_connect(hang_up::note)
         .shutdown_timeout(longest_stop.as_secs() + 1)
         .disable_signals()
         .bind(config.listen)?;

@@ -15,6 +15,8 @@ pub enum RequestError {
     NotFound(String),
     #[error("slot {slot} of process {process} is not scheduled; the latest is {latest}")]
     SlotOutOfRange { process: ProcessId, slot: Slot, latest: Slot },
+    #[error("slot {slot} of process {process} is not computed; the latest that is is {latest}")]
+    SlotNotComputed { process: ProcessId, slot: Slot, latest: Slot },
     #[error("message id {0} was used before for another message to this process")]
     IdReused(MessageId),
     #[error("{0}")]
@@ -25,6 +27,8 @@ pub enum RequestError {
     Overloaded { key: &'static str, what: String },
     #[error("no answer within {0}; the work goes on, ask again")]
     Deadline(String),
+    #[error("no answer within {after}; {how_far}")]
+    CutOff { after: String, how_far: String },
     #[error("process {process} halted at slot {slot}: {error}; POST /processes/{process}/resume tries again")]
     Halted { process: ProcessId, slot: Slot, error: String },
     #[error("group {group} is among those that wait for this request already; it would wait for itself")]
@@ -75,12 +79,12 @@ impl RequestError {
             Self::BadRequest(_) => "bad_request",
             Self::DeviceNotAllowed(_) => "device_not_allowed",
             Self::NotFound(_) => "not_found",
-            Self::SlotOutOfRange { .. } => "slot_out_of_range",
+            Self::SlotOutOfRange { .. } | Self::SlotNotComputed { .. } => "slot_out_of_range",
             Self::IdReused(_) => "id_reused",
             Self::Conflict(_) => "conflict",
             Self::TooLarge { .. } => "too_large",
             Self::Overloaded { .. } => "overloaded",
-            Self::Deadline(_) => "deadline",
+            Self::Deadline(_) | Self::CutOff { .. } => "deadline",
             Self::Halted { .. } | Self::BaseHalted { .. } => "halted",
             Self::InfiniteRecursion { .. } => "infinite_recursion",
             Self::WrongGroup { .. } => "not_found",

@@ -1,6 +1,7 @@
 //! The pure core of a process: its messages, outcomes and definitions.
 
 mod commit;
+mod comparison;
 mod definition;
 mod error;
 mod mark;
@@ -17,6 +18,7 @@ pub use crate::tag::{Tag, tags_size};
 pub use commit::{
     Claim, Commit, CommitResult, Durability, Halt, Head, KnownId, ProcessRecord, Record, SnapshotRef, Writer,
 };
+pub use comparison::{bytes_difference, json_difference, outcome_difference};
 pub use definition::{Defaults, Definition, DeviceKind, ErrorStrategy, ProcessOrigin, Specification};
 pub use error::RequestError;
 pub use mark::{Mark, MarkPosition, MarkSource, MarkSourceError, PushChain};

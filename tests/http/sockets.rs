@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::rig::{Node, PATIENCE, fake};
 
 /// Serves `node` over a socket.
-fn start(node: &Rc<Node>) -> SocketAddr {
+pub fn start(node: &Rc<Node>) -> SocketAddr {
     let config = mainstay::config::HttpConfig { listen: "127.0.0.1:0".parse().unwrap(), ..node.config.http.clone() };
     let (server, address) = serve(node.face.clone(), &config, 1, PATIENCE, |_| ()).unwrap();
     actix_rt::spawn(server);

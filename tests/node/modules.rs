@@ -42,6 +42,7 @@ async fn a_module_goes_on_over_kills_and_idle_times() {
             expected += 1;
             assert_eq!(api.outcome("counter", "").await["Output"], expected);
         }
+        assert_eq!(api.get("/processes/counter/verify").await.expect(200).json(), json!({ "equal": true }));
         program.kill().await;
     }
     let compiled = home.data().join("compiled");

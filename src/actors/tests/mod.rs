@@ -23,6 +23,7 @@ mod rivals;
 mod sharing;
 mod soak;
 mod spawning;
+mod verifying;
 mod waiting;
 mod watching;
 

@@ -73,12 +73,9 @@ impl ExecDevice {
             return Err(DeviceError::NotSupported("exec"));
         }
         let key = key(&self.role.process, entry);
-        let mut work = match purpose {
-            Purpose::Compute => self.note()?.of(slot, &key),
-            Purpose::DryRun => Work::new(slot, &key),
-        };
+        let mut work = if self.is_noted(purpose) { self.note()?.of(slot, &key) } else { Work::new(slot, &key) };
         work.attempt = work.attempt.saturating_add(1);
-        if purpose == Purpose::Compute {
+        if self.is_noted(purpose) {
             self.set_note(work.clone())?;
         }
         let handed = self.hand_over(entry, &work, purpose);
@@ -196,7 +193,7 @@ impl ExecDevice {
             return Ok(self.failed(Failure::Limit(key)));
         }
         let text = error.to_string();
-        if purpose == Purpose::DryRun {
+        if !self.is_noted(purpose) {
             return Ok(self.failed(Failure::Error(text, 0)));
         }
         work.failures = work.failures.saturating_add(1);
@@ -210,6 +207,11 @@ impl ExecDevice {
         self.set_note(Work { failures: 0, error: String::new(), ..work })?;
         let text = format!("the program failed {failures} times at this slot (max_attempts), the last time so: {text}");
         Ok(self.failed(Failure::Error(text, 0)))
+    }
+
+    /// Whether the call is the process's own: one on a copy, or one that is made again to be compared, is no attempt at a slot.
+    fn is_noted(&self, purpose: Purpose) -> bool {
+        purpose == Purpose::Compute && self.role.is_own
     }
 
     fn note(&mut self) -> Result<&mut Note, DeviceError> {

@@ -23,8 +23,8 @@ impl Runner {
         let Some(noting) = &self.noting else { return };
         match self.purpose {
             Purpose::Worker => noting.note(call, slot),
-            // Whoever wanted the base asks again, or doesn't.
-            Purpose::Base => noting.note(Call::Trial, slot),
+            // Whoever wanted it asks again, or doesn't.
+            Purpose::Base | Purpose::Verification { .. } => noting.note(Call::Trial, slot),
         }
     }
 

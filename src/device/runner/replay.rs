@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::verify::compare;
 use super::{End, Purpose, Runner};
 use crate::device::crash::Call as Noted;
 use crate::device::feed::Feed;
@@ -60,7 +61,7 @@ impl Runner {
             Ok(()) => return self.snapshot().map(Some).map_err(Unreplayed::Fault),
             Err(End::Interrupted) => return Err(Unreplayed::Interrupted),
             Err(End::NotRepeatable(slot)) => Unreplayed::NotRepeatable(slot),
-            Err(End::Halt(Halt { error, .. }) | End::Fault(error)) => Unreplayed::Fault(error),
+            Err(End::Halt(Halt { error, .. }) | End::Differs(error) | End::Fault(error)) => Unreplayed::Fault(error),
         };
         self.lose();
         Err(unreplayed)
@@ -84,7 +85,7 @@ impl Runner {
         }
         if recorded.cause == Cause::Success {
             self.switch(recorded.definition).map_err(fault)?;
-            return self.repeat(recorded, |device| device.compute(entry, Mode::Replay));
+            return self.repeat(recorded, |device, mode| device.compute(entry, mode));
         }
         // A slot that was tried again under later code, and failed, leaves that code in force.
         if recorded.definition > slot && !matches!(recorded.cause, Cause::Skipped | Cause::Crashed) {
@@ -110,14 +111,14 @@ impl Runner {
                 }
                 return Ok(());
             }
-            switched => switched.map_err(|error| End::Fault(format!("replay of slot {slot}: {error}")))?,
+            switched => switched.map_err(|error| self.not_switched(slot, &error))?,
         }
-        if !is_first || recorded.cause != Cause::Success {
+        if !is_first || !self.repeats(recorded.cause) {
             return Ok(());
         }
-        let repeated = self.repeat(recorded, |device| {
+        let repeated = self.repeat(recorded, |device, mode| {
             // What it returns was not recorded.
-            Ok(match device.init(entry, Mode::Replay)? {
+            Ok(match device.init(entry, mode)? {
                 Call::Done(cause, outcome) => Call::Done(cause, Outcome { output: Json::null(), ..outcome }),
                 Call::Interrupted => Call::Interrupted,
             })
@@ -131,19 +132,23 @@ impl Runner {
     }
 
     /// Makes a call again that succeeded before.
-    fn repeat(
+    pub(super) fn repeat(
         &mut self,
         recorded: &Computed,
-        call: impl FnOnce(&mut dyn Device) -> Result<Call, DeviceError>,
+        call: impl FnOnce(&mut dyn Device, Mode) -> Result<Call, DeviceError>,
     ) -> Result<(), End> {
         let slot = recorded.slot;
-        if self.purpose == Purpose::Base && !self.is_deterministic {
+        if !self.may_repeat() {
             return Err(End::NotRepeatable(slot));
         }
+        let mode = self.mode_of_repeats();
         let Some(device) = &mut self.device else {
             return Err(End::Fault(format!("replay of slot {slot}: there is no device")));
         };
-        match call(device.as_mut()).map_err(|error| End::Fault(format!("replay of slot {slot}: {error}")))? {
+        if let Purpose::Verification { .. } = self.purpose {
+            return compare(recorded, || call(device.as_mut(), mode));
+        }
+        match call(device.as_mut(), mode).map_err(|error| End::Fault(format!("replay of slot {slot}: {error}")))? {
             Call::Interrupted => Err(End::Interrupted),
             Call::Done(Cause::Success, outcome) if outcome == recorded.outcome => Ok(()),
             Call::Done(Cause::Success, _) => {

@@ -1,4 +1,4 @@
-//! Bases and trials: loaded, tried on, moved on.
+//! Bases, trials and verifications: loaded, tried on, moved on, computed again.
 
 mod crashing;
 mod facts;
@@ -8,3 +8,4 @@ mod past;
 mod silence;
 mod steering;
 mod trying;
+mod verifying;

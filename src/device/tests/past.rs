@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::loading::load;
 use super::log::{MemoryLog, Regular, process};
+use super::verifying::verify;
 use crate::device::crash::{Call, Counted, CrashBook};
 use crate::device::lua::LuaFactory;
 use crate::device::{BaseError, BaseState, Interrupt, Runner};
@@ -200,6 +201,10 @@ fn compare(story: &Story) -> Result<Vec<Cause>, TestCaseError> {
             (Err(why), Err(BaseError::NoState(told))) => prop_assert_eq!(why, &told),
             (state, loaded) => prop_assert!(false, "slot {}: {:?}, but loaded {:?}", slot, state, loaded),
         }
+        let held = state.as_ref().ok().map(|state| state.snapshot.clone());
+        let verdict = verify(Arc::new(LuaFactory), &log, slot as u64, held).unwrap();
+        prop_assert_eq!(verdict.difference, None, "slot {}", slot);
+        prop_assert_eq!(verdict.with_worker, state.is_ok());
     }
     let records = log.records();
     for (outcome, crashed) in records.outcomes.iter().zip(&story.crashed) {

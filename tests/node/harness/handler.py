@@ -90,6 +90,8 @@ def act(params, reply):
         limits = [resource.getrlimit(which)[0] for which in (resource.RLIMIT_CORE, resource.RLIMIT_NOFILE)]
         is_leader = os.getpgid(0) == os.getpid()
         return {"environment": dict(os.environ), "folder": os.getcwd(), "limits": limits, "leads": is_leader}
+    elif what == "clock":
+        return time.time_ns()
     elif what == "params":
         return params
     return count
