@@ -32,8 +32,10 @@ use crate::device::crash::Call;
 use crate::device::{Interrupt, Lane, Runner, WorkSign};
 use crate::ids::{ProcessId, Slot};
 use crate::metrics::{COUNTERS, GAUGES, Level, Meter};
-use crate::process::worker::{Answer, Core, Effect, Found, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan};
-use crate::process::{Claim, Definition, ProcessOrigin, RequestError, SnapshotRef};
+use crate::process::worker::{
+    Answer, Base, Core, Effect, Found, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
+};
+use crate::process::{Claim, Definition, ProcessOrigin, Record, RequestError};
 use crate::supervise::Pulse;
 
 /// Where a worker's upward events go.
@@ -346,14 +348,19 @@ impl ProcessWorker {
         environment.pool.submit(lane, Box::new(job));
     }
 
-    fn write_snapshot(&self, taken: SnapshotTaken, ctx: &mut Context<Self>) {
+    /// Everything about a great snapshot happens on a thread that may block: comparing, hashing, compressing, writing.
+    fn write_snapshot(&self, SnapshotTaken { taken, before }: SnapshotTaken, ctx: &mut Context<Self>) {
         let (store, process) = (self.environment.store.clone(), self.process.clone());
-        let (SnapshotRef { slot, definition, .. }, bytes) = (taken.reference.clone(), taken.bytes.clone());
-        let write =
-            tokio::task::spawn_blocking(move || store.place_snapshot(&process, slot, definition, bytes).map(drop));
+        let Base { slot, definition, snapshot } = taken;
+        let write = tokio::task::spawn_blocking(move || {
+            match store.place_snapshot(&process, slot, definition, before.as_ref(), snapshot)? {
+                Record::Snapshot(reference, None) => Ok(reference),
+                _ => Err("the store took a snapshot in a file for a small one".to_owned()),
+            }
+        });
         let written = async move { write.await.unwrap_or_else(|error| Err(format!("writing ended early: {error}"))) };
-        ctx.spawn(written.into_actor(self).map(move |result, worker, ctx| {
-            worker.core.snapshot_written(&taken, result);
+        ctx.spawn(written.into_actor(self).map(|result, worker, ctx| {
+            worker.core.snapshot_written(result);
             worker.carry_out(ctx);
         }));
     }

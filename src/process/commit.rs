@@ -53,8 +53,35 @@ pub struct SnapshotRef {
     pub hash: BlobHash,
     /// Their number.
     pub size: u64,
-    /// Whether they are a file of the snapshot folder; else they lie in the store.
-    pub file: bool,
+    /// The files of the snapshot folder that they are made from: a full one, then each one on the base of the one before it,
+    /// its own at the end. None: they lie in the store.
+    pub files: Vec<SnapshotFile>,
+}
+
+impl SnapshotRef {
+    /// Snapshots of fewer bytes lie in the store itself.
+    pub const INLINE_BELOW: usize = 64 << 10;
+
+    /// At most so many files stand on a full one, each on the one before it.
+    pub const DELTAS_MAX: usize = 8;
+
+    /// Whether the bytes are in files.
+    pub fn is_filed(&self) -> bool {
+        !self.files.is_empty()
+    }
+}
+
+/// A file of the snapshot folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotFile {
+    /// The slot whose state it holds.
+    pub slot: Slot,
+    /// What it is known by: a hash that covers all of it.
+    pub seal: BlobHash,
+    /// Its length in bytes.
+    pub length: u64,
+    /// The length of the state in bytes.
+    pub state: u64,
 }
 
 /// Where a process's log stands, as far as it is committed.

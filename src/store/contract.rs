@@ -2,7 +2,7 @@
 
 pub use crate::process::{
     Claim, Commit, CommitResult, Durability, Halt, Head, KnownId, Order, Page, PageQuery, ProcessRecord, Record,
-    SnapshotRef, Writer,
+    SnapshotFile, SnapshotRef, Writer,
 };
 
 /// Why a read gave nothing.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::contract::{Commit, Record, Writer};
+use super::contract::{Commit, Record, SnapshotRef, Writer};
 use crate::ids::{Epoch, ProcessId, Slot};
 
 /// Where a log stands: the last slot with a message and the last slot with an outcome.
@@ -115,7 +115,8 @@ fn follow(at: &mut Position, created: &mut bool, process: &ProcessId, record: &R
         Record::Snapshot(snapshot, bytes) => {
             check(at.computed.is_some_and(|last| snapshot.slot <= last), "a snapshot is of a slot not yet computed")?;
             check(scheduled(snapshot.definition), "a snapshot's definition has no slot")?;
-            check(snapshot.file == bytes.is_none(), "a snapshot lies either in a file or in the store")?;
+            check(snapshot.is_filed() == bytes.is_none(), "a snapshot lies either in files or in the store")?;
+            check(is_chain(snapshot), "a snapshot's files do not lead up to it")?;
         }
         Record::Halted(Some(halt)) => {
             check(halt.slot == Slot::after(at.computed), "a process halts before its next slot")?;
@@ -140,6 +141,13 @@ fn follow(at: &mut Position, created: &mut bool, process: &ProcessId, record: &R
         | Record::DropMonitor => return Err("a worker leaves the outbox and monitors to their keeper"),
     }
     Ok(())
+}
+
+/// Whether the files of `snapshot` are of rising slots, the last one its own, and not too many.
+fn is_chain(snapshot: &SnapshotRef) -> bool {
+    let files = &snapshot.files;
+    let ends = files.last().is_none_or(|last| last.slot == snapshot.slot && last.state == snapshot.size);
+    ends && files.is_sorted_by(|a, b| a.slot < b.slot) && files.len() <= 1 + SnapshotRef::DELTAS_MAX
 }
 
 fn check(holds: bool, otherwise: &'static str) -> Result<(), &'static str> {

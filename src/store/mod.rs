@@ -41,6 +41,7 @@ pub use error::OpenError;
 pub use fjall::Fjall;
 pub use memory::Memory;
 pub use series_file::{SeriesFile, SeriesFileError};
+pub use snapshots::{FormatError as SnapshotFormatError, decode as decode_snapshot};
 pub use store::{Store, StoreOptions};
 
 #[cfg(test)]

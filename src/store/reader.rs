@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 
 use super::cell::EngineCell;
 use super::codec::decode;
-use super::contract::{Halt, Head, KnownId, Order, Page, PageQuery, ProcessRecord, ReadError, SnapshotRef};
+use super::contract::{
+    Halt, Head, KnownId, Order, Page, PageQuery, ProcessRecord, ReadError, SnapshotFile, SnapshotRef,
+};
 use super::engine::{EngineError, Space};
 use super::fencing::Position;
 use super::keys;
@@ -143,9 +145,9 @@ impl Reader<'_> {
         self.snapshots_up_to(id, usize::MAX)
     }
 
-    /// The snapshot of `id` after `slot`.
-    pub(super) fn snapshot(self, id: &ProcessId, slot: Slot) -> Result<Option<SnapshotRef>, ReadError> {
-        self.record(Space::Snapshots, &keys::slot(id, slot), || format!("the snapshot of slot {slot} of process {id}"))
+    /// The files that the snapshots of `id` are made from, each once or more.
+    pub(super) fn snapshot_files(self, id: &ProcessId) -> Result<Vec<SnapshotFile>, ReadError> {
+        Ok(self.snapshots(id)?.into_iter().flat_map(|snapshot| snapshot.files).collect())
     }
 
     /// The bytes of a snapshot that lies in the store.

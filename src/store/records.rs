@@ -1,7 +1,7 @@
 //! What a record is in the store: its keys and values, and what is derived from it.
 
 use super::codec::{CodecError, encode, present};
-use super::contract::{Commit, KnownId, Record, SnapshotRef};
+use super::contract::{Commit, KnownId, Record, SnapshotFile};
 use super::engine::{Op, Space};
 use super::keys;
 use crate::ids::{BlobHash, ProcessId};
@@ -67,7 +67,7 @@ fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Resul
         }
         Record::DropSnapshot(snapshot) => {
             let key = keys::slot(process, snapshot.slot);
-            if !snapshot.file {
+            if !snapshot.is_filed() {
                 ops.push(Op::Delete { space: Space::SnapshotBytes, key: key.clone() });
             }
             ops.push(Op::Delete { space: Space::Snapshots, key });
@@ -130,10 +130,18 @@ fn push_computed(ops: &mut Vec<Op>, process: &ProcessId, computed: &Computed) ->
     Ok(())
 }
 
-/// The snapshots in files that `commit` no longer keeps.
-pub(super) fn dropped_files(commit: &Commit) -> impl Iterator<Item = &SnapshotRef> {
-    commit.records.iter().filter_map(|record| match record {
-        Record::DropSnapshot(snapshot) if snapshot.file => Some(snapshot),
-        _ => None,
+/// The files of the snapshots that `commit` no longer keeps. Others may need them still.
+pub(super) fn dropped_files(commit: &Commit) -> impl Iterator<Item = &SnapshotFile> {
+    commit.records.iter().flat_map(|record| match record {
+        Record::DropSnapshot(snapshot) => snapshot.files.as_slice(),
+        _ => &[],
+    })
+}
+
+/// The files that a snapshot of `commit` stands on, besides its own.
+pub(super) fn footing_files(commit: &Commit) -> impl Iterator<Item = &SnapshotFile> {
+    commit.records.iter().flat_map(|record| match record {
+        Record::Snapshot(snapshot, _) => snapshot.files.split_last().map_or(&[] as &[_], |(_, bases)| bases),
+        _ => &[],
     })
 }

@@ -1,5 +1,6 @@
 //! The store itself: a handle that is cheap to clone. Writes go through the queue to the writer, reads go to the engine.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
@@ -18,7 +19,7 @@ use super::folder::DataFolder;
 use super::queue::{Intake, Rejected, Request, queue};
 use super::reader::Reader;
 use super::records::ops_of;
-use super::snapshots::{INLINE_BELOW, shown_hash};
+use super::snapshots::shown_seal;
 use super::space::used_bytes;
 use super::writer::Writer;
 use crate::ids::{BlobHash, Epoch, MessageId, ProcessId, Slot};
@@ -167,31 +168,37 @@ impl Store {
 /// Snapshots.
 impl Store {
     /// Makes the record of a snapshot of `process` after `slot`, to be committed once every outcome up to `slot` is. A great
-    /// one is written to a file first, which is on disk when this returns. Blocks. An error names the folder.
+    /// one is written to a file first, which is on disk when this returns: what changed since `base`, a snapshot that is
+    /// committed, or all of it where that is not worth while or `base` cannot be used. Blocks, and takes the time to hash and
+    /// compress the state. An error names the folder.
     pub fn place_snapshot(
         &self,
         process: &ProcessId,
         slot: Slot,
         definition: Slot,
+        base: Option<&SnapshotRef>,
         bytes: Arc<[u8]>,
     ) -> Result<Record, String> {
-        if bytes.len() < INLINE_BELOW {
+        if bytes.len() < SnapshotRef::INLINE_BELOW {
             let (hash, size) = (BlobHash::of(&bytes), bytes.len() as u64);
-            return Ok(Record::Snapshot(SnapshotRef { slot, definition, hash, size, file: false }, Some(bytes)));
+            return Ok(Record::Snapshot(SnapshotRef { slot, definition, hash, size, files: Vec::new() }, Some(bytes)));
         }
         let shared = &self.inner.shared;
-        let needed = self.inner.disk_reserve.saturating_add(bytes.len() as u64);
-        if free_bytes(shared.folder.path()).is_some_and(|free| free < needed) {
-            return Err(shared.text("too little space for a snapshot (limit disk_reserve)"));
-        }
-        let written = shared.snapshots.write(process, slot, definition, &bytes);
+        let reserve = self.inner.disk_reserve;
+        let written = shared.snapshots.write(process, (slot, definition), base, &bytes, |length| {
+            let needed = reserve.saturating_add(length);
+            if free_bytes(shared.folder.path()).is_some_and(|free| free < needed) {
+                return Err(io::Error::other("too little space for a snapshot (limit disk_reserve)"));
+            }
+            Ok(())
+        });
         written.map(|snapshot| Record::Snapshot(snapshot, None)).map_err(|error| shared.text(&error.to_string()))
     }
 
-    /// The bytes of a snapshot. A damaged file is set aside and counted; the caller takes the snapshot before it, and drops
-    /// this one.
+    /// The bytes of a snapshot. A damaged file is set aside and counted, and with it whatever stands on it is of no use; the
+    /// caller takes the snapshot before it, and drops this one.
     pub fn read_snapshot(&self, process: &ProcessId, snapshot: &SnapshotRef) -> Result<Vec<u8>, ReadError> {
-        if snapshot.file {
+        if snapshot.is_filed() {
             self.inner.shared.snapshots.read(process, snapshot)
         } else {
             self.reader().snapshot_bytes(process, snapshot)
@@ -396,9 +403,8 @@ impl Drop for Inner {
 
 /// Removes snapshot files of before the start that no reference names.
 fn sweep(shared: &Shared) {
-    let is_kept = |process: &ProcessId, slot, hash: &str| match Reader(&shared.cell).snapshot(process, slot) {
-        Ok(Some(snapshot)) => snapshot.file && shown_hash(&snapshot.hash.to_string()) == hash,
-        Ok(None) => false,
+    let is_kept = |process: &ProcessId, slot, seal: &str| match Reader(&shared.cell).snapshot_files(process) {
+        Ok(files) => files.iter().any(|file| file.slot == slot && shown_seal(&file.seal.to_string()) == seal),
         Err(_) => true,
     };
     let removed = shared.snapshots.sweep(is_kept, || shared.is_closing.load(Ordering::Acquire));

@@ -13,13 +13,13 @@ use tokio::time::Instant;
 use super::admission::Admission;
 use super::answer::Answer;
 use super::backend::{Backend, Shared};
-use super::contract::{Claim, Commit, CommitResult, Durability, Head, ReadError, Record, SnapshotRef};
+use super::contract::{Claim, Commit, CommitResult, Durability, Head, ReadError, Record, SnapshotFile};
 use super::engine::{EngineError, Op};
 use super::fencing::{Admitted, Heads, Position};
 use super::keys;
 use super::queue::{Outlet, Request};
 use super::reader::Reader;
-use super::records::{counter_op, dropped_files, mark_op, unmark_op};
+use super::records::{counter_op, dropped_files, footing_files, mark_op, unmark_op};
 use crate::ids::ProcessId;
 use crate::metrics::{COUNTERS, HISTOGRAMS};
 
@@ -31,8 +31,8 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 
 /// Who waits for a batch, and for what.
 enum Waiting {
-    /// A commit that is in the batch, and the snapshot files that it no longer keeps.
-    Commit(Answer<CommitResult>, ProcessId, Vec<SnapshotRef>),
+    /// A commit that is in the batch, and the snapshot files of what it no longer keeps.
+    Commit(Answer<CommitResult>, ProcessId, Vec<SnapshotFile>),
     /// A commit whose answer does not depend on the batch.
     Decided(Answer<CommitResult>, CommitResult),
     Claim(Answer<Result<Claim, String>>, Claim),
@@ -153,19 +153,52 @@ impl Writer {
             self.note_refused(&reason);
             return batch.waiting.push(Waiting::Decided(answer, CommitResult::Refused(reason)));
         }
-        let Admitted { before, after, marks } = match self.heads.admit(commit) {
+        let admitted = match self.has_footing(commit, batch) {
+            Ok(true) => self.heads.admit(commit).map_err(|fence| fence.to_string()),
+            Ok(false) => Err("a snapshot stands on a file that is no longer kept".to_owned()),
+            Err(error) => {
+                return batch.waiting.push(Waiting::Decided(answer, CommitResult::Refused(error.to_string())));
+            }
+        };
+        let Admitted { before, after, marks } = match admitted {
             Ok(admitted) => admitted,
-            Err(fence) => {
+            Err(reason) => {
                 COUNTERS.store_fenced.inc();
-                tracing::debug!(target: "store", event = "store_fenced", process = %commit.process, writer = ?commit.writer, reason = %fence);
+                tracing::debug!(target: "store", event = "store_fenced", process = %commit.process, writer = ?commit.writer, reason);
                 return batch.waiting.push(Waiting::Decided(answer, CommitResult::Fenced));
             }
         };
         self.add(&commit.process, ops.into_iter().chain(marks.then(|| mark_op(&commit.process))), batch);
-        batch.sync |= commit.durability == Durability::Sync;
+        let dropped: Vec<_> = dropped_files(commit).cloned().collect();
+        // A file goes only once no crash can bring back the reference that names it.
+        batch.sync |= commit.durability == Durability::Sync || !dropped.is_empty();
         batch.created += u64::from(before.scheduled.is_none() && after.scheduled.is_some());
-        let dropped = dropped_files(commit).cloned().collect();
         batch.waiting.push(Waiting::Commit(answer, commit.process.clone(), dropped));
+    }
+
+    /// Whether the files that snapshots of `commit` stand on are those of snapshots that are kept. Any other may be gone, or on
+    /// its way out. Looks at what is written, so a batch that touches the process is written first.
+    fn has_footing(&mut self, commit: &Commit, batch: &mut Batch) -> Result<bool, ReadError> {
+        if footing_files(commit).next().is_none() {
+            return Ok(true);
+        }
+        if batch.touched.contains(&commit.process) {
+            self.write(std::mem::take(batch));
+        }
+        let kept = Reader(&self.shared.cell).snapshot_files(&commit.process)?;
+        Ok(footing_files(commit).all(|file| kept.contains(file)))
+    }
+
+    /// Removes those of the files `dropped` of `process` that no kept snapshot is made from. What is left here for an error is
+    /// swept at the next start.
+    fn remove(&self, process: &ProcessId, dropped: &[SnapshotFile]) {
+        if dropped.is_empty() {
+            return;
+        }
+        let Ok(kept) = Reader(&self.shared.cell).snapshot_files(process) else { return };
+        for file in dropped.iter().filter(|file| !kept.contains(file)) {
+            self.shared.snapshots.remove(process, file);
+        }
     }
 
     /// Adds changes of `process` to `batch`.
@@ -236,9 +269,7 @@ impl Writer {
             (Waiting::Flush(answer), _) => answer.give(text()),
             (Waiting::Commit(answer, process, dropped), Ok(())) => {
                 answer.give(CommitResult::Committed);
-                for snapshot in dropped {
-                    self.shared.snapshots.remove(&process, &snapshot);
-                }
+                self.remove(&process, &dropped);
             }
             (Waiting::Commit(answer, ..), Err(EngineError::NotWritten(reason))) => {
                 let reason = self.shared.text(reason);

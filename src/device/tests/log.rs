@@ -111,7 +111,7 @@ impl MemoryLog {
     /// Keeps a snapshot.
     pub(super) fn keep(&self, base: &Base) {
         let (hash, size) = (BlobHash::of(&base.snapshot), base.snapshot.len() as u64);
-        let reference = SnapshotRef { slot: base.slot, definition: base.definition, hash, size, file: false };
+        let reference = SnapshotRef { slot: base.slot, definition: base.definition, hash, size, files: Vec::new() };
         self.records().snapshots.insert(0, (reference, base.snapshot.clone()));
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::core::{Core, InFlight, Phase, Recent, Waiting};
-use super::types::{Answer, Base, Effect, Note, SnapshotTaken, StopReason, TurnDone, TurnPlan, reference_to};
+use super::types::{Answer, Base, Effect, Note, SnapshotTaken, StopReason, TurnDone, TurnPlan, inline_reference};
 use crate::ids::Slot;
 use crate::process::{Cause, Computed, Durability, Entry, Halt, Outcome, Record, RequestError, SnapshotRef};
 
@@ -15,8 +15,6 @@ const TAIL_WEIGHT: u64 = 4 << 20;
 const UNAPPLIED: usize = 4096;
 /// Nor while they have so many bytes.
 const UNAPPLIED_WEIGHT: u64 = 64 << 20;
-/// Snapshots of fewer bytes lie in the store itself.
-const INLINE_BELOW: u64 = 64 << 10;
 
 impl<R: Waiting> Core<R> {
     /// Answers with the outcome of `slot`, now or when it is there.
@@ -244,7 +242,7 @@ impl<R: Waiting> Core<R> {
             records.push(Record::Computed(one));
         }
         self.in_force = in_force;
-        let snapshot = state.map(|state| SnapshotRef { file: false, ..reference_to(state, INLINE_BELOW) });
+        let snapshot = state.map(inline_reference);
         if let Some((reference, state)) = snapshot.clone().zip(state) {
             records.extend(self.snapshot_records(reference, Some(state.snapshot.clone())));
         }
@@ -366,12 +364,11 @@ impl<R: Waiting> Core<R> {
             return;
         }
         self.is_storing = true;
-        let taken = SnapshotTaken { reference: reference_to(&base, INLINE_BELOW), bytes: base.snapshot };
-        if taken.reference.file {
-            self.effects.push(Effect::WriteSnapshot(taken));
-        } else {
-            self.commit_snapshot(taken.reference, Some(taken.bytes));
+        if base.snapshot.len() < SnapshotRef::INLINE_BELOW {
+            return self.commit_snapshot(inline_reference(&base), Some(base.snapshot));
         }
+        let before = self.snapshots.front().cloned();
+        self.effects.push(Effect::WriteSnapshot(SnapshotTaken { taken: base, before }));
     }
 
     /// Whether somebody asks for a snapshot, and one of the state after `slot` will do.

@@ -7,9 +7,7 @@ use super::cron::Cursors;
 use super::ids::IdWindow;
 use super::marks::MarksInFlight;
 use super::outbox::Outbox;
-use super::types::{
-    Activity, Answer, Effect, History, Note, Request, SnapshotTaken, Status, StopReason, WorkerOptions,
-};
+use super::types::{Activity, Answer, Effect, History, Note, Request, Status, StopReason, WorkerOptions};
 use crate::clock::Millis;
 use crate::ids::{Epoch, MessageId, ProcessId, Slot};
 use crate::process::waiters::Waiters;
@@ -428,13 +426,13 @@ impl<R: Waiting> Core<R> {
         self.listeners_before_sweep = self.listeners() + SWEEP_STEP;
     }
 
-    /// Takes note that a snapshot's file is written, or could not be.
-    pub fn snapshot_written(&mut self, taken: &SnapshotTaken, result: Result<(), String>) {
+    /// Takes note that a snapshot's file is written, and what refers to it, or that it could not be.
+    pub fn snapshot_written(&mut self, result: Result<SnapshotRef, String>) {
         if self.phase == Phase::Gone {
             return;
         }
         match result {
-            Ok(()) => self.commit_snapshot(taken.reference.clone(), None),
+            Ok(reference) => self.commit_snapshot(reference, None),
             Err(error) => self.snapshot_failed(error),
         }
         self.advance();

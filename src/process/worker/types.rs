@@ -391,23 +391,17 @@ pub struct TurnDone {
     pub is_deterministic: bool,
 }
 
-/// A snapshot on its way to the store.
+/// A snapshot whose file is to be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SnapshotTaken {
-    /// Where it belongs; `file` says whether it must be written as one.
-    pub reference: SnapshotRef,
-    /// Its bytes.
-    pub bytes: Arc<[u8]>,
+    /// The state.
+    pub taken: Base,
+    /// The newest stored snapshot, which the file may stand on.
+    pub before: Option<SnapshotRef>,
 }
 
-/// The hash and size of `bytes` as a snapshot of this base.
-pub(super) fn reference_to(base: &Base, inline_below: u64) -> SnapshotRef {
-    let size = base.snapshot.len() as u64;
-    SnapshotRef {
-        slot: base.slot,
-        definition: base.definition,
-        hash: BlobHash::of(&base.snapshot),
-        size,
-        file: size >= inline_below,
-    }
+/// The reference to a state that is to lie in the store.
+pub(super) fn inline_reference(base: &Base) -> SnapshotRef {
+    let (hash, size) = (BlobHash::of(&base.snapshot), base.snapshot.len() as u64);
+    SnapshotRef { slot: base.slot, definition: base.definition, hash, size, files: Vec::new() }
 }

@@ -4,7 +4,7 @@ use crate::process::{
     Cause, Computed, DeadLetter, DeviceKind, Entry, EntryKind, Json, Message, MonitorOrigin, MonitorRecord,
     MonitorSource, Origin, OutboxItem, OutboxKey, Outcome, ProcessOrigin, SentMessage,
 };
-use crate::store::contract::{Durability, Halt, ProcessRecord, SnapshotRef, Writer};
+use crate::store::contract::{Durability, Halt, ProcessRecord, SnapshotFile, SnapshotRef, Writer};
 use proptest::prelude::*;
 
 fn process() -> ProcessId {
@@ -40,9 +40,10 @@ fn outcome(slot: u64) -> Record {
     outcome_under(slot, 0)
 }
 
-fn snapshot(slot: u64, definition: u64, file: bool, bytes: Option<&[u8]>) -> Record {
+fn snapshot(slot: u64, definition: u64, files: &[u64], bytes: Option<&[u8]>) -> Record {
     let (hash, size) = (BlobHash::of(b"state"), 5);
-    let reference = SnapshotRef { slot: Slot(slot), definition: Slot(definition), hash, size, file };
+    let files = files.iter().map(|slot| SnapshotFile { slot: Slot(*slot), seal: hash, length: 1, state: 5 }).collect();
+    let reference = SnapshotRef { slot: Slot(slot), definition: Slot(definition), hash, size, files };
     Record::Snapshot(reference, bytes.map(Into::into))
 }
 
@@ -69,6 +70,7 @@ fn commit(epoch: Epoch, expected: Position, records: Vec<Record>) -> Commit {
 #[test]
 fn records_must_go_on_where_the_log_ends() {
     let (none, start, some) = (at(None, None), at(Some(0), None), at(Some(4), Some(1)));
+    let far = at(Some(9), Some(9));
     let forget = |slot| Record::ForgetId(Origin::Client, crate::ids::MessageId::derived(&[]), Slot(slot));
     let source = crate::process::MarkSource::parse("q").unwrap();
     // (position, records) → the position after, or `None`: fenced.
@@ -97,15 +99,21 @@ fn records_must_go_on_where_the_log_ends() {
         (some, vec![message(5), outcome(2), outcome(3), outcome(4), outcome(5)], Some(at(Some(5), Some(5)))),
         (some, vec![outcome_under(2, 4)], Some(at(Some(4), Some(2)))),
         (some, vec![outcome_under(2, 5)], None),
-        (some, vec![snapshot(1, 0, true, None)], Some(some)),
-        (some, vec![snapshot(1, 0, false, Some(b"state"))], Some(some)),
-        (some, vec![snapshot(2, 0, true, None)], None),
-        (some, vec![outcome(2), snapshot(2, 0, true, None)], Some(at(Some(4), Some(2)))),
-        (some, vec![snapshot(2, 0, true, None), outcome(2)], None),
-        (some, vec![snapshot(1, 5, true, None)], None),
-        (some, vec![snapshot(1, 0, false, None)], None),
-        (some, vec![snapshot(1, 0, true, Some(b"state"))], None),
-        (start, vec![snapshot(0, 0, true, None)], None),
+        (some, vec![snapshot(1, 0, &[1], None)], Some(some)),
+        (some, vec![snapshot(1, 0, &[], Some(b"state"))], Some(some)),
+        (some, vec![snapshot(2, 0, &[2], None)], None),
+        (some, vec![outcome(2), snapshot(2, 0, &[2], None)], Some(at(Some(4), Some(2)))),
+        (some, vec![snapshot(2, 0, &[2], None), outcome(2)], None),
+        (some, vec![snapshot(1, 5, &[1], None)], None),
+        (some, vec![snapshot(1, 0, &[], None)], None),
+        (some, vec![snapshot(1, 0, &[1], Some(b"state"))], None),
+        (start, vec![snapshot(0, 0, &[0], None)], None),
+        (some, vec![snapshot(1, 0, &[0, 1], None)], Some(some)),
+        (some, vec![snapshot(1, 0, &[0], None)], None),
+        (some, vec![snapshot(1, 0, &[1, 0, 1], None)], None),
+        (some, vec![snapshot(1, 0, &[1, 1], None)], None),
+        (far, vec![snapshot(9, 0, &[0, 1, 2, 3, 4, 5, 6, 7, 9], None)], Some(far)),
+        (far, vec![snapshot(9, 0, &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], None)], None),
         (some, vec![halt(2)], Some(some)),
         (some, vec![halt(1)], None),
         (some, vec![halt(3)], None),
@@ -175,7 +183,7 @@ fn a_keeper_writes_what_no_worker_does_and_the_other_way_round() {
         outcome(0),
         Record::Blob(BlobHash::of(b""), b"".as_slice().into()),
         Record::Halted(None),
-        snapshot(0, 0, true, None),
+        snapshot(0, 0, &[0], None),
         Record::IdsPassed(Slot(0)),
         Record::Mark(source.clone(), (0, 0)),
         Record::DropMark(source),
@@ -249,7 +257,7 @@ fn any_record() -> impl Strategy<Value = Record> {
         Just(created("p")),
         (0..6u64).prop_map(message),
         (0..6u64, 0..3u64).prop_map(|(slot, definition)| outcome_under(slot, definition)),
-        (0..6u64).prop_map(|slot| snapshot(slot, 0, true, None)),
+        (0..6u64).prop_map(|slot| snapshot(slot, 0, &[slot], None)),
         (0..6u64).prop_map(halt),
     ]
 }

@@ -187,80 +187,22 @@ fn halts_blobs_and_small_snapshots_are_kept() {
         let records = vec![
             Record::Blob(BlobHash::of(code), code.into()),
             Record::Computed(computed(0)),
-            Record::Snapshot(snapshot_ref(0, state, false), Some(state.into())),
+            Record::Snapshot(snapshot_ref(0, state), Some(state.into())),
             Record::Halted(Some(halt.clone())),
         ];
         assert_eq!(commit(store, commit_of(&process, epoch, (Some(1), None), records)), CommitResult::Committed);
         assert_eq!(store.blob(&process, &BlobHash::of(code)).unwrap().as_deref(), Some(code));
         assert_eq!(store.blob(&process, &BlobHash::of(state)).unwrap(), None);
         let head = store.head(&process).unwrap().unwrap();
-        assert_eq!((head.halted, head.snapshot.clone()), (Some(halt), Some(snapshot_ref(0, state, false))));
+        assert_eq!((head.halted, head.snapshot.clone()), (Some(halt), Some(snapshot_ref(0, state))));
         assert_eq!(store.read_snapshot(&process, &head.snapshot.unwrap()).unwrap(), state);
-        let records = vec![Record::Halted(None), Record::DropSnapshot(snapshot_ref(0, state, false))];
+        let records = vec![Record::Halted(None), Record::DropSnapshot(snapshot_ref(0, state))];
         assert_eq!(commit(store, commit_of(&process, epoch, (Some(1), Some(0)), records)), CommitResult::Committed);
         let head = store.head(&process).unwrap().unwrap();
         assert_eq!((head.halted, head.snapshot), (None, None));
         assert_eq!(store.snapshots(&process).unwrap(), []);
-        assert!(store.read_snapshot(&process, &snapshot_ref(0, state, false)).is_err());
+        assert!(store.read_snapshot(&process, &snapshot_ref(0, state)).is_err());
     });
-}
-
-#[test]
-fn great_snapshots_are_files_and_a_damaged_one_is_set_aside() {
-    for (_, engine) in engines() {
-        let folder = tempfile::tempdir().unwrap();
-        let process = id("p");
-        let store = open(folder.path(), engine.clone());
-        let epoch = create(&store, &process, 1);
-        let records = vec![Record::Computed(computed(0)), Record::Computed(computed(1))];
-        assert_eq!(commit(&store, commit_of(&process, epoch, (Some(1), None), records)), CommitResult::Committed);
-        let states = [vec![1; 100_000], vec![2; 100_000]];
-        for (slot, state) in (0..).zip(&states) {
-            let placed = store.place_snapshot(&process, Slot(slot), Slot(0), state.as_slice().into()).unwrap();
-            assert_eq!(placed, Record::Snapshot(snapshot_ref(slot, state, true), None));
-            let commit_it = commit_of(&process, epoch, (Some(1), Some(1)), vec![placed]);
-            assert_eq!(commit(&store, commit_it), CommitResult::Committed);
-        }
-        // Without a reference: what a crash leaves behind.
-        store.place_snapshot(&id("q"), Slot(7), Slot(0), vec![3; 100_000].into()).unwrap();
-        assert_eq!(files(folder.path()).len(), 3);
-        drop(store);
-        std::fs::write(folder.path().join("snapshots/left.tmp"), b"x").unwrap();
-        let store = open(folder.path(), engine.clone());
-        let found = store.snapshots(&process).unwrap();
-        assert_eq!(found, [snapshot_ref(1, &states[1], true), snapshot_ref(0, &states[0], true)]);
-        assert_eq!(store.read_snapshot(&process, &found[0]).unwrap(), states[1]);
-        // The sweep runs beside; ending the store waits for it or stops it.
-        wait_for(|| files(folder.path()).len() == 2);
-        let damaged = files(folder.path()).into_iter().find(|path| path.to_str().unwrap().contains("p-1-")).unwrap();
-        std::fs::write(&damaged, vec![2; 99_999]).unwrap();
-        assert!(store.read_snapshot(&process, &found[0]).unwrap_err().to_string().contains("damaged"));
-        assert!(damaged.with_extension("damaged").exists() && !damaged.exists());
-        assert_eq!(store.read_snapshot(&process, &found[1]).unwrap(), states[0]);
-        let epoch = claim(&store, &process).epoch;
-        let drops = found.into_iter().map(Record::DropSnapshot).collect();
-        assert_eq!(commit(&store, commit_of(&process, epoch, (Some(1), Some(1)), drops)), CommitResult::Committed);
-        drop(store);
-        assert_eq!(files(folder.path()), [damaged.with_extension("damaged")]);
-    }
-}
-
-/// The snapshot files of a data folder.
-fn files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let folders = std::fs::read_dir(folder.join("snapshots")).unwrap().flatten();
-    folders
-        .filter(|folder| folder.path().is_dir())
-        .flat_map(|folder| std::fs::read_dir(folder.path()).unwrap())
-        .map(|file| file.unwrap().path())
-        .collect()
-}
-
-fn wait_for(condition: impl Fn() -> bool) {
-    let start = tokio::time::Instant::now();
-    while !condition() {
-        assert!(start.elapsed().as_secs() < 60, "in vain");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

@@ -133,7 +133,11 @@ fn below_the_reserve_messages_are_refused_and_outcomes_go_on() {
     assert!(text.contains("less than 8 MiB free in") && text.contains("(limit disk_reserve)"), "{text}");
     assert!(text.contains(disk.path().to_str().unwrap()), "{text}");
     assert_eq!(more((Some(last), None), vec![Record::Computed(computed(0))]), CommitResult::Committed);
-    assert!(store.place_snapshot(&process, crate::ids::Slot(0), crate::ids::Slot(0), vec![1; 100_000].into()).is_err());
+    assert!(
+        store
+            .place_snapshot(&process, crate::ids::Slot(0), crate::ids::Slot(0), None, vec![1; 100_000].into())
+            .is_err()
+    );
     assert_eq!(store.is_healthy(), Ok(()));
     disk.free();
     let start = tokio::time::Instant::now();

@@ -119,9 +119,10 @@ pub(super) fn create(store: &Store, process: &ProcessId, last: u64) -> Epoch {
     epoch
 }
 
-pub(super) fn snapshot_ref(slot: u64, bytes: &[u8], file: bool) -> SnapshotRef {
+/// The reference to a snapshot that lies in the store.
+pub(super) fn snapshot_ref(slot: u64, bytes: &[u8]) -> SnapshotRef {
     let (hash, size) = (BlobHash::of(bytes), bytes.len() as u64);
-    SnapshotRef { slot: Slot(slot), definition: Slot(0), hash, size, file }
+    SnapshotRef { slot: Slot(slot), definition: Slot(0), hash, size, files: Vec::new() }
 }
 
 pub(super) fn page(first: u64, last: u64, limit: usize, order: Order) -> PageQuery {

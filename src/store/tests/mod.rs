@@ -7,3 +7,4 @@ mod faults;
 mod full_disk;
 mod helper;
 mod model;
+mod snapshots;

@@ -107,7 +107,10 @@ impl Data {
             Record::Halted(None) => self.halted = None,
             Record::Snapshot(snapshot, bytes) => {
                 assert!(self.bears(record), "a snapshot comes after the outcomes up to it");
-                assert_eq!(snapshot.file, bytes.is_none(), "a snapshot lies in one place");
+                assert_eq!(snapshot.is_filed(), bytes.is_none(), "a snapshot lies in one place");
+                let bases = snapshot.files.split_last().map_or(&[] as &[_], |(_, bases)| bases);
+                let is_kept = |file| self.snapshots.iter().any(|kept| kept.files.contains(file));
+                assert!(bases.iter().all(is_kept), "a snapshot stands on what is kept");
                 self.snapshots.insert(0, snapshot.clone());
                 self.blobs.extend(bytes.iter().map(|bytes| (snapshot.hash, bytes.clone())));
             }

@@ -8,12 +8,12 @@ use super::fake_store::{FakeStore, Fate};
 use crate::config::limits::{LimitOverrides, Limits};
 use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
 use crate::process::worker::{
-    Answer, Core, Define, Effect, Note, Remains, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan, Waiting,
+    Answer, Base, Core, Define, Effect, Note, Remains, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan, Waiting,
     WorkerOptions,
 };
 use crate::process::{
     Commit, Computed, Defaults, Definition, DeviceKind, Draft, ErrorStrategy, Origin, OutboxKey, ProcessOrigin,
-    RequestError, Specification,
+    RequestError, SnapshotFile, SnapshotRef, Specification,
 };
 
 /// Tickets from here on belong to somebody who no longer waits.
@@ -253,12 +253,19 @@ impl World {
     }
 
     pub(super) fn write_file(&mut self, result: Result<(), String>) {
-        let taken = self.files.pop_front().expect("a snapshot is to be written");
+        let SnapshotTaken { taken, before } = self.files.pop_front().expect("a snapshot is to be written");
+        let Base { slot, definition, snapshot } = taken;
+        let (hash, size) = (BlobHash::of(&snapshot), snapshot.len() as u64);
         if result.is_ok() {
-            self.store.data.blobs.insert(taken.reference.hash, taken.bytes.clone());
-            self.store.synced.blobs.insert(taken.reference.hash, taken.bytes.clone());
+            self.store.data.blobs.insert(hash, snapshot.clone());
+            self.store.synced.blobs.insert(hash, snapshot);
         }
-        self.core.snapshot_written(&taken, result);
+        // On whatever it may stand on it does.
+        let mut files = before.map_or_else(Vec::new, |before| before.files);
+        files.truncate(SnapshotRef::DELTAS_MAX);
+        files.push(SnapshotFile { slot, seal: hash, length: size, state: size });
+        let reference = SnapshotRef { slot, definition, hash, size, files };
+        self.core.snapshot_written(result.map(|()| reference));
         self.absorb();
     }
 
