@@ -38,6 +38,7 @@ use crate::config::{Config, ConfigError, HttpConfig};
 use crate::device::crash::CrashBook;
 use crate::device::exec::{ExecHost, ExecOptions};
 use crate::device::{ComputePool, DeviceFactory, Devices, PoolOptions};
+use crate::group::WaitTable;
 use crate::http::{Face, serve};
 use crate::logging::Logging;
 use crate::process::Defaults;
@@ -104,6 +105,16 @@ pub struct Node {
     tasks: Vec<JoinHandle<()>>,
 }
 
+/// What is there before a node computes anything.
+struct Ground {
+    store: Store,
+    factory: Arc<dyn DeviceFactory>,
+    exec: ExecHost,
+    waits: WaitTable,
+    crashes: Arc<CrashBook>,
+    max_connections: usize,
+}
+
 /// Runs a node until a signal stops it.
 pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
     let mut signals = Signals::listen().map_err(|error| NodeError::Internal(format!("signals: {error}")))?;
@@ -126,9 +137,10 @@ pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
 impl Node {
     /// Starts a node. Must be called within an actix system.
     pub async fn start(config: &Config) -> Result<Self, NodeError> {
-        let exec = exec_host(config);
+        let waits = WaitTable::default();
+        let exec = exec_host(config, &waits);
         let factory: Arc<dyn DeviceFactory> =
-            Arc::new(make_devices(exec.clone(), Some(config.node.data_dir.join(COMPILED)))?);
+            Arc::new(make_devices(exec.clone(), Some(config.node.data_dir.join(COMPILED)), &waits)?);
         check_sources(config, factory.as_ref())?;
         let max_connections = files::make_room(config.http.max_connections);
         let store = Store::open(StoreOptions {
@@ -144,7 +156,8 @@ impl Node {
             started.map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
         }
         let crashes = crashes::open(config, &store);
-        let started = Self::start_over(config, store, factory, exec, crashes.clone(), max_connections).await;
+        let ground = Ground { store, factory, exec, waits, crashes: crashes.clone(), max_connections };
+        let started = Self::start_on(ground, config).await;
         if started.is_err() {
             // It ends in good order.
             crashes.close();
@@ -152,14 +165,8 @@ impl Node {
         started
     }
 
-    async fn start_over(
-        config: &Config,
-        store: Store,
-        factory: Arc<dyn DeviceFactory>,
-        exec: ExecHost,
-        crashes: Arc<CrashBook>,
-        max_connections: usize,
-    ) -> Result<Self, NodeError> {
+    async fn start_on(ground: Ground, config: &Config) -> Result<Self, NodeError> {
+        let Ground { store, factory, exec, waits, crashes, max_connections } = ground;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let environment = Arc::new(environment(config, store.clone(), factory, crashes, cores)?);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
@@ -167,7 +174,7 @@ impl Node {
             let environment = environment.clone();
             GroupRegistry::start_in_arbiter(&arbiter.handle(), move |_| GroupRegistry::new(environment))
         });
-        let hub = Hub::new(registries.collect(), environment, HubOptions::new(config));
+        let hub = Hub::sharing(waits, registries.collect(), environment, HubOptions::new(config));
         definitions::define_all(&hub, config).await?;
 
         let readiness = Arc::new(Readiness::default());
@@ -264,21 +271,22 @@ impl Node {
 /// # Errors
 /// The engine of modules does not start here.
 pub fn devices(config: &Config) -> Result<Devices, NodeError> {
-    make_devices(exec_host(config), None)
+    let waits = WaitTable::default();
+    make_devices(exec_host(config, &waits), None, &waits)
 }
 
-fn make_devices(exec: ExecHost, compiled: Option<PathBuf>) -> Result<Devices, NodeError> {
-    Devices::start(compiled, exec).map_err(|error| NodeError::Internal(error.to_string()))
+fn make_devices(exec: ExecHost, compiled: Option<PathBuf>, waits: &WaitTable) -> Result<Devices, NodeError> {
+    Devices::start(compiled, exec, waits.clone()).map_err(|error| NodeError::Internal(error.to_string()))
 }
 
-fn exec_host(config: &Config) -> ExecHost {
+fn exec_host(config: &Config, waits: &WaitTable) -> ExecHost {
     // The very program that runs, whatever has taken its place on disk since.
     let helper = if cfg!(target_os = "linux") {
         PathBuf::from("/proc/self/exe")
     } else {
         std::env::current_exe().unwrap_or_else(|_| PathBuf::from("mainstay"))
     };
-    ExecHost::new(ExecOptions { helper, folder: config.node.data_dir.join(EXEC) })
+    ExecHost::new(ExecOptions { helper, folder: config.node.data_dir.join(EXEC), waits: waits.clone() })
 }
 
 fn environment(

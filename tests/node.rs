@@ -29,6 +29,7 @@ mod node {
     mod outside;
     mod prometheus;
     mod pushes;
+    mod remote;
     mod scale;
     mod service_manager;
     mod signals;

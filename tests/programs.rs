@@ -9,6 +9,7 @@ mod programs {
     use mainstay::config::limits::{LimitOverrides, Limits};
     use mainstay::device::exec::{ExecFactory, ExecHost, ExecOptions};
     use mainstay::device::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, Ping};
+    use mainstay::group::WaitTable;
     use mainstay::ids::{BlobHash, MessageId, ProcessId, Slot};
     use mainstay::process::{
         Cause, Definition, DeviceKind, Entry, EntryKind, ErrorStrategy, Message, Origin, Outcome, Specification,
@@ -48,7 +49,8 @@ mod programs {
         fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
             let helper = Path::new(env!("CARGO_BIN_EXE_mainstay")).to_owned();
-            let host = ExecHost::new(ExecOptions { helper, folder: folder.path().join("exec") });
+            let host =
+                ExecHost::new(ExecOptions { helper, folder: folder.path().join("exec"), waits: WaitTable::default() });
             let process = ProcessId::parse("p").unwrap();
             Self { folder, factory: ExecFactory::new(host.clone()), host, process }
         }

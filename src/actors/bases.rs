@@ -46,6 +46,7 @@ impl Hub {
     /// The outcome that the message would have against the latest state, and that state's slot.
     pub async fn dry_run(&self, process: &ProcessId, draft: Draft) -> Result<(Slot, Arc<Outcome>), RequestError> {
         let (slot, status) = self.latest(process).await?;
+        let _outward = self.enter_trials(process).await?;
         let base = Wanted { process: process.clone(), slot, is_static: true };
         let shared = self.meeting(&self.device_of(&status).grouper, &base.name(), &Asked::DryRun(&draft));
         // Where the device names the base alone, the base's own worker is where they meet.

@@ -26,7 +26,7 @@ pub async fn code(
         (DeviceKind::Wasm, Some(_), _) => {
             Err(bad(format!("device {device} takes `module`, not `source`; POST /modules gives the id of one")))
         }
-        (DeviceKind::Exec, _, _) => Err(RequestError::DeviceNotAllowed(device.to_string())),
+        (DeviceKind::Exec | DeviceKind::Remote, _, _) => Err(RequestError::DeviceNotAllowed(device.to_string())),
     }
 }
 

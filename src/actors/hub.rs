@@ -14,10 +14,10 @@ use super::group_registry::GroupRegistry;
 use super::messages::{Awaited, CauseOfDeath, Delivered, Ping, Reply, Resolve, Shutdown, Told};
 use super::monitor_registry::WatchCron;
 use crate::config::{AwaitInProgress, Config};
-use crate::group::{Chain, WaitGuard, WaitTable};
+use crate::group::{Chain, WaitGuard, WaitTable, trials_of};
 use crate::ids::{GroupName, ProcessId, Slot};
 use crate::process::worker::{Answer, Define, Request, Status};
-use crate::process::{Computed, Draft, RequestError, StateView};
+use crate::process::{Computed, DeviceKind, Draft, RequestError, StateView};
 
 /// The way in, for requests that came through the groups of one chain. Clones share everything.
 #[derive(Clone)]
@@ -91,7 +91,17 @@ impl Awaiting {
 impl Hub {
     /// A hub over one registry per arbiter.
     pub fn new(registries: Vec<Addr<GroupRegistry>>, environment: Arc<Environment>, options: HubOptions) -> Self {
-        let inner = Inner { registries, environment, options, waits: WaitTable::default() };
+        Self::sharing(WaitTable::default(), registries, environment, options)
+    }
+
+    /// The same, where devices that ask others know in `waits` who waits for them.
+    pub fn sharing(
+        waits: WaitTable,
+        registries: Vec<Addr<GroupRegistry>>,
+        environment: Arc<Environment>,
+        options: HubOptions,
+    ) -> Self {
+        let inner = Inner { registries, environment, options, waits };
         Self { inner: Arc::new(inner), chain: Chain::default() }
     }
 
@@ -142,6 +152,14 @@ impl Hub {
         let status = self.status(process).await?;
         let is_there = status.computed >= Some(slot.unwrap_or(status.scheduled));
         if is_there { Ok(None) } else { self.enter(&GroupName::of_process(process)) }
+    }
+
+    /// As [`Hub::enter`] for what another node answers about `process` without its log.
+    pub(super) async fn enter_trials(&self, process: &ProcessId) -> Result<Option<WaitGuard>, RequestError> {
+        if self.chain.is_empty() || self.status(process).await?.device != DeviceKind::Remote {
+            return Ok(None);
+        }
+        self.enter(&trials_of(process))
     }
 
     pub(super) fn registries(&self) -> &[Addr<GroupRegistry>] {
@@ -309,6 +327,7 @@ impl Hub {
     /// The latest state, readable.
     pub async fn state(&self, process: &ProcessId) -> Result<StateView, RequestError> {
         let _wait = self.enter_log(process, None).await?;
+        let _outward = self.enter_trials(process).await?;
         match self.read_state(process).await? {
             Answer::State(state) => Ok(state),
             other => Err(unexpected(&other)),

@@ -4,7 +4,7 @@ use std::error::Error;
 use std::time::Duration;
 
 use reqwest::Response;
-use reqwest::header::{LOCATION, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -47,9 +47,11 @@ impl Answer {
         if response.content_length().is_some_and(|length| length > terms.max_body) {
             return Err(too_large());
         }
+        let kind = response.headers().get(CONTENT_TYPE);
+        let is_binary = kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/octet-stream"));
         let mut bytes = Vec::new();
         match read(response, terms.max_body, &mut bytes).await {
-            Ok(true) => Ok(Body { endpoint: terms.endpoint, bytes }),
+            Ok(true) => Ok(Body { endpoint: terms.endpoint, is_binary, bytes }),
             Ok(false) => Err(too_large()),
             Err(error) => Err(terms.broken(&error)),
         }
@@ -137,10 +139,21 @@ pub fn innermost(error: &reqwest::Error) -> String {
 /// A body that was read in full.
 pub struct Body {
     endpoint: Endpoint,
+    is_binary: bool,
     bytes: Vec<u8>,
 }
 
 impl Body {
+    /// Whether the server says that it is bytes and nothing more.
+    pub fn is_binary(&self) -> bool {
+        self.is_binary
+    }
+
+    /// The bytes.
+    pub fn into_bytes(self) -> Vec<u8> {
+        self.bytes
+    }
+
     /// The body as JSON.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, ClientError> {
         serde_json::from_slice(&self.bytes).map_err(|error| self.not_json(error.to_string()))

@@ -7,6 +7,7 @@ mod endpoint;
 mod error;
 mod http;
 pub mod node;
+pub mod process;
 pub mod receiver;
 #[cfg(test)]
 pub(crate) mod tests;

@@ -56,12 +56,12 @@ impl Undelivered {
 /// A message as the node's own API takes it.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct MessageOut<'a> {
-    id: &'a MessageId,
-    target: &'a ProcessId,
-    anchor: &'a str,
-    tags: &'a [Tag],
-    data: &'a str,
+pub(super) struct MessageOut<'a> {
+    pub(super) id: &'a MessageId,
+    pub(super) target: &'a ProcessId,
+    pub(super) anchor: &'a str,
+    pub(super) tags: &'a [Tag],
+    pub(super) data: &'a str,
 }
 
 impl Node {

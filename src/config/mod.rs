@@ -22,6 +22,7 @@ mod process;
 mod push;
 mod reader;
 mod receiver;
+mod remote;
 mod watch;
 mod workers;
 
@@ -42,5 +43,6 @@ pub use problem::{ConfigError, Place, Problem};
 pub use process::{DeviceKind, ErrorStrategy, ProcessConfig, Source};
 pub use push::{MonitorConfig, PushConfig, RouteConfig};
 pub use receiver::{ReceiverConfig, ReceiverKind};
+pub use remote::{Remote, RemoteKind};
 pub use watch::{BackendKind, WatchConfig, WatchRoute};
 pub use workers::{AwaitInProgress, WorkersConfig};

@@ -14,6 +14,7 @@ use super::kind::{self, Kind, Mismatch};
 use super::limits::LimitOverrides;
 use super::origin::Origin;
 use super::reader::Table;
+use super::remote::Remote;
 use crate::cron::Entry;
 use crate::ids::ProcessId;
 use crate::tag::Tag;
@@ -28,11 +29,13 @@ pub enum DeviceKind {
     Wasm,
     /// A program of its own, kept as a child host process.
     Exec,
+    /// Another node or a compute unit.
+    Remote,
 }
 
 impl DeviceKind {
     /// Every kind.
-    const ALL: &'static [Self] = &[Self::Lua, Self::Wasm, Self::Exec];
+    const ALL: &'static [Self] = &[Self::Lua, Self::Wasm, Self::Exec, Self::Remote];
 
     /// The kinds that anybody may name.
     pub const NAMES: &'static [&'static str] = &["lua", "wasm"];
@@ -47,7 +50,7 @@ impl DeviceKind {
 
     /// Whether its calls wait for somebody else, so that they need no compute thread.
     pub fn computes_outside(self) -> bool {
-        matches!(self, Self::Exec)
+        matches!(self, Self::Exec | Self::Remote)
     }
 
     /// The kind's name.
@@ -56,6 +59,7 @@ impl DeviceKind {
             Self::Lua => "lua",
             Self::Wasm => "wasm",
             Self::Exec => "exec",
+            Self::Remote => "remote",
         }
     }
 }
@@ -92,7 +96,7 @@ impl ErrorStrategy {
 }
 
 /// The code of a process: a file, and what was in it when the configuration was read. For the device `exec` a
-/// [`Command`] as JSON.
+/// [`Command`] as JSON, for `remote` a [`Remote`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Source {
     /// Where it was read from. For the embedded configuration that is only a name.
@@ -148,22 +152,26 @@ impl ProcessConfig {
     }
 }
 
-/// What `device` runs: the file `source`, or for a program its `command`.
+/// What `device` runs: the file `source`, for a program its `command`, for what is computed elsewhere its `url`.
 fn read_source(
     table: &mut Table<'_, '_>,
     device: Option<DeviceKind>,
     origin: &Origin,
     sources: &ReadSource<'_>,
 ) -> Option<Source> {
-    let (needed, other) = match device {
-        Some(DeviceKind::Exec) => ("command", "source"),
-        _ => ("source", "command"),
+    let needed = match device {
+        Some(DeviceKind::Exec) => "command",
+        Some(DeviceKind::Remote) => "url",
+        _ => "source",
     };
-    if let Some(device) = device.filter(|_| table.has(other)) {
-        table.problem(other, "a key that this device has no use for", format!("`{needed}` for device {device}"));
+    for other in ["source", "command", "url"].into_iter().filter(|key| *key != needed) {
+        if let Some(device) = device.filter(|_| table.has(other)) {
+            table.problem(other, "a key that this device has no use for", format!("`{needed}` for device {device}"));
+        }
     }
     match device {
         Some(DeviceKind::Exec) => Command::read(table, origin),
+        Some(DeviceKind::Remote) => Remote::read(table),
         _ => table.required("source", source_file(origin, sources)),
     }
 }

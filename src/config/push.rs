@@ -77,7 +77,7 @@ impl RouteConfig {
 }
 
 /// Whether `text` is an address that paths can be put behind: no query, no fragment, no name or password.
-fn is_url(text: &str) -> bool {
+pub(super) fn is_url(text: &str) -> bool {
     let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
     let plain = |text: &str| text.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#@\"<>\\^`{|}".contains(&byte));
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with(['/', ':']) && plain(rest))

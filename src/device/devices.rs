@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::exec::{ExecFactory, ExecHost};
 use super::lua::LuaFactory;
+use super::remote::RemoteFactory;
 use super::wasm::{EngineError, WasmFactory};
 use super::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode, Ping};
+use crate::group::WaitTable;
 use crate::ids::ProcessId;
 use crate::process::{Definition, DeviceKind};
 
@@ -15,13 +17,15 @@ pub struct Devices {
     lua: LuaFactory,
     wasm: WasmFactory,
     exec: ExecFactory,
+    remote: RemoteFactory,
 }
 
 impl Devices {
     /// Sets up the engines. Compiled modules are kept in the folder `compiled`; without one they are compiled by each node
-    /// anew. Programs run from `host`.
-    pub fn start(compiled: Option<PathBuf>, host: ExecHost) -> Result<Self, EngineError> {
-        Ok(Self { lua: LuaFactory, wasm: WasmFactory::start(compiled)?, exec: ExecFactory::new(host) })
+    /// anew. Programs run from `host`. In `waits` is who waits for what is computed elsewhere.
+    pub fn start(compiled: Option<PathBuf>, host: ExecHost, waits: WaitTable) -> Result<Self, EngineError> {
+        let (exec, remote) = (ExecFactory::new(host), RemoteFactory::new(waits));
+        Ok(Self { lua: LuaFactory, wasm: WasmFactory::start(compiled)?, exec, remote })
     }
 
     fn of(&self, kind: DeviceKind) -> &dyn DeviceFactory {
@@ -29,6 +33,7 @@ impl Devices {
             DeviceKind::Lua => &self.lua,
             DeviceKind::Wasm => &self.wasm,
             DeviceKind::Exec => &self.exec,
+            DeviceKind::Remote => &self.remote,
         }
     }
 }

@@ -17,6 +17,7 @@ mod log_reader;
 pub mod lua;
 mod outside;
 mod pool;
+pub mod remote;
 mod runner;
 mod sending;
 mod trial;

@@ -463,7 +463,10 @@ impl Runner {
     fn state(&self) -> Result<StateView, RequestError> {
         let Some(device) = &self.device else { return Err(RequestError::Conflict(self.why_no_device())) };
         self.note(Noted::Read, self.position.unwrap_or(Slot::ZERO));
-        device.state().map_err(|error| RequestError::Internal(error.to_string()))
+        device.state().map_err(|error| match error {
+            DeviceError::NotSupported(_) => RequestError::NotSupported(error.to_string()),
+            error => RequestError::Internal(error.to_string()),
+        })
     }
 
     fn snapshot(&mut self) -> Result<Base, String> {

@@ -54,6 +54,27 @@ impl WaitGraph {
         }
     }
 
+    /// The groups that wait for `target`, directly or through others; `most` at most, the nearest. Those that wait directly
+    /// come last.
+    ///
+    /// Takes at most `most` steps for each edge.
+    pub fn behind(&self, target: &GroupName, most: usize) -> Vec<GroupName> {
+        let mut found: Vec<&GroupName> = Vec::new();
+        let mut at = 0;
+        let mut next = Some(target);
+        while let Some(group) = next {
+            let waits = self.edges.iter().filter(|(_, targets)| targets.contains_key(group));
+            for (waiter, _) in waits {
+                if found.len() < most && waiter != target && !found.contains(&waiter) {
+                    found.push(waiter);
+                }
+            }
+            next = found.get(at).copied();
+            at += 1;
+        }
+        found.into_iter().rev().cloned().collect()
+    }
+
     /// How many groups wait.
     pub fn len(&self) -> usize {
         self.edges.len()
@@ -91,6 +112,13 @@ impl WaitTable {
             self.lock().enter(chain.groups(), target)?;
         }
         Ok(WaitGuard { table: self.clone(), chain: chain.clone(), target: target.clone() })
+    }
+
+    /// Who waits for `group`, directly or through others, as a chain that has room for one more; the nearest where they are
+    /// too many.
+    pub fn chain_to(&self, group: &GroupName) -> Chain {
+        let behind = self.lock().behind(group, Chain::MAX - 1);
+        behind.iter().try_fold(Chain::default(), |chain, group| chain.then(group)).unwrap_or_default()
     }
 
     /// How many groups wait.

@@ -1,16 +1,20 @@
 //! What is asked of compute units.
 
+use std::time::Duration;
+
 use super::outcome::RemoteOutcome;
 use super::page::CronPage;
 use super::parts::{Fault, Part};
 use crate::client::{Call, Client, ClientError, Endpoint};
+use crate::group::Chain;
 use crate::ids::{MessageId, ProcessId};
 
 /// An AO compute unit.
 #[derive(Clone, Debug)]
 pub struct ComputeUnit {
     client: Client,
-    endpoint: Endpoint,
+    /// A request to it, with the terms that all have.
+    call: Call,
 }
 
 /// Why a compute unit gave nothing that can be used.
@@ -43,7 +47,18 @@ impl ComputeUnitError {
 impl ComputeUnit {
     /// The compute unit at `url`.
     pub fn new(client: Client, url: &str) -> Result<Self, ClientError> {
-        Ok(Self { client, endpoint: Endpoint::parse(url)? })
+        Ok(Self { client, call: Call::to(Endpoint::parse(url)?) })
+    }
+
+    /// The same, where each request has this time to be answered in full, and answers so many bytes at most.
+    #[must_use]
+    pub fn within(self, time: Duration, max_body: u64) -> Self {
+        Self { call: self.call.within(time).at_most(max_body), ..self }
+    }
+
+    /// The same, for requests that came through `chain`.
+    pub fn behind(self, chain: &Chain) -> Result<Self, ClientError> {
+        Ok(Self { call: self.call.header(Chain::HEADER, &chain.to_string())?, ..self })
     }
 
     /// The cron results of `process` after the cursor `from`, or from the beginning; `limit` at most.
@@ -53,7 +68,7 @@ impl ComputeUnit {
         from: Option<&str>,
         limit: usize,
     ) -> Result<CronPage, ComputeUnitError> {
-        let endpoint = self.endpoint.at(&["cron", process.as_str()]);
+        let endpoint = self.call.endpoint.at(&["cron", process.as_str()]);
         let endpoint = from.map_or(endpoint.clone(), |from| endpoint.with("from", from));
         let endpoint = endpoint.with("limit", &limit.to_string());
         self.ask(endpoint, |text| CronPage::read(text, from, limit)).await
@@ -62,7 +77,7 @@ impl ComputeUnit {
     /// What came of `message` in `process`. The unit holds the request until it has computed it, so the time that requests are
     /// given is how long it is waited for.
     pub async fn result(&self, message: &MessageId, process: &ProcessId) -> Result<RemoteOutcome, ComputeUnitError> {
-        let endpoint = self.endpoint.at(&["result", message.as_str()]).with("process-id", process.as_str());
+        let endpoint = self.call.endpoint.at(&["result", message.as_str()]).with("process-id", process.as_str());
         self.ask(endpoint, |text| RemoteOutcome::read(&Part::whole(text)?)).await
     }
 
@@ -72,7 +87,7 @@ impl ComputeUnit {
         read: impl FnOnce(&str) -> Result<T, Fault>,
     ) -> Result<T, ComputeUnitError> {
         let url = endpoint.to_string();
-        let body = self.client.get(Call::to(endpoint)).await?;
+        let body = self.client.get(Call { endpoint, ..self.call.clone() }).await?;
         read(body.text()?).map_err(|Fault { place, problem }| ComputeUnitError::Answer {
             url,
             place,

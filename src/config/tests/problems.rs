@@ -270,16 +270,16 @@ fn processes() {
             "[[process]]",
             &[
                 "n.toml:1:1: process[0].id: found nothing, expected an id of 1 to 64 characters of A-Z, a-z, 0-9, _ and -",
-                "n.toml:1:1: process[0].device: found nothing, expected \"lua\", \"wasm\" or \"exec\"",
+                "n.toml:1:1: process[0].device: found nothing, expected \"lua\", \"wasm\", \"exec\" or \"remote\"",
                 "n.toml:1:1: process[0].source: found nothing, expected the path of a file that can be read",
             ],
         ),
         (
-            "[[process]]\nid = 'a'\ndevice = 'lua'\nsource = 'a.lua'\n[[process]]\nid = 'a'\ndevice = 'remote'\nsource = \
+            "[[process]]\nid = 'a'\ndevice = 'lua'\nsource = 'a.lua'\n[[process]]\nid = 'a'\ndevice = 'distant'\nsource = \
              'absent.lua'\nlimits = { gas = 0, inbox = 1 }\ntags = { A = 1, B = 'b' }\nerror_strategy = 'no'\n",
             &[
                 "n.toml:6:6: process[1].id: found the id of process[0], expected one of its own",
-                "n.toml:7:10: process[1].device: found \"remote\", expected \"lua\", \"wasm\" or \"exec\"",
+                "n.toml:7:10: process[1].device: found \"distant\", expected \"lua\", \"wasm\", \"exec\" or \"remote\"",
                 "n.toml:8:10: process[1].source: found \"absent.lua\" (absent.lua: entity not found), expected the path \
                  of a file that can be read",
                 "n.toml:9:18: process[1].limits.gas: found 0, expected a whole number from 1 up",
@@ -302,6 +302,22 @@ fn processes() {
                 "n.toml:7:16: process[0].max_attempts: found 0, expected a whole number from 1 to 1000",
                 "n.toml:8:15: process[0].environment: found the name \"A=B\", expected names without = and zero bytes",
                 "n.toml:8:33: process[0].environment.C: found 1, expected a text without zero bytes",
+            ],
+        ),
+        (
+            "[[process]]\nid = 'a'\ndevice = 'remote'\nsource = 'a.lua'\ncommand = ['a']\nurl = 'ftp://x'\nkind = 'aos'\n\
+             [[process]]\nid = 'b'\ndevice = 'remote'\n[[process]]\nid = 'c'\ndevice = 'lua'\nsource = 'a.lua'\n\
+             url = 'http://x'",
+            &[
+                "n.toml:4:10: process[0].source: found a key that this device has no use for, expected `url` for \
+                 device remote",
+                "n.toml:5:11: process[0].command: found a key that this device has no use for, expected `url` for \
+                 device remote",
+                "n.toml:6:7: process[0].url: found \"ftp://x\", expected an address such as \
+                 \"https://node.example:8734\"",
+                "n.toml:7:8: process[0].kind: found \"aos\", expected \"mainstay\" or \"ao\"; did you mean \"ao\"?",
+                "n.toml:8:1: process[1].url: found nothing, expected an address such as \"https://node.example:8734\"",
+                "n.toml:15:7: process[2].url: found a key that this device has no use for, expected `source` for device lua",
             ],
         ),
         (

@@ -19,6 +19,7 @@ use super::talk::{Bounds, Talk};
 use crate::config::Command;
 use crate::config::limits::Limits;
 use crate::device::{Interrupt, Ping};
+use crate::group::WaitTable;
 use crate::ids::ProcessId;
 
 /// How often the thread looks whether those who are to end have ended.
@@ -37,6 +38,8 @@ pub struct ExecOptions {
     pub helper: PathBuf,
     /// The folder of notes, which no other node uses.
     pub folder: PathBuf,
+    /// Who waits for what programs do.
+    pub waits: WaitTable,
 }
 
 /// What the programs of a node share. Clones share it.
@@ -102,6 +105,11 @@ impl ExecHost {
         let made = std::fs::create_dir_all(folder);
         let started = made.and_then(|()| lock(&self.0.guardian).start()).and_then(|()| self.ender().map(drop));
         started.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
+    }
+
+    /// Who waits for what programs do.
+    pub(super) fn waits(&self) -> &WaitTable {
+        &self.0.options.waits
     }
 
     /// Whether a node ran programs here before.

@@ -17,7 +17,7 @@ mod host;
 pub mod launch;
 mod lines;
 mod note;
-mod outcome;
+pub(in crate::device) mod outcome;
 mod pause;
 mod rpc;
 mod session;

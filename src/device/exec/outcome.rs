@@ -113,10 +113,10 @@ pub fn read(result: &RawValue, limits: &Limits) -> Result<Computed, Failure> {
 }
 
 /// What an error says, in as many bytes as an output may have.
-pub(super) fn words(mut text: String, limits: &Limits) -> String {
+pub(in crate::device) fn words(mut text: String, limits: &Limits) -> String {
     let most = usize::try_from(limits.output_size).unwrap_or(usize::MAX);
     text.truncate(text.floor_char_boundary(most));
-    if text.is_empty() { "the program says no more than that it failed".to_owned() } else { text }
+    if text.is_empty() { "it failed and said no more than that".to_owned() } else { text }
 }
 
 impl<'de> Deserialize<'de> for Tags {

@@ -14,7 +14,6 @@ use super::talk::{Bounds, TalkError};
 use crate::config::Command;
 use crate::config::limits::Limits;
 use crate::device::Interrupt;
-use crate::group::Chain;
 use crate::ids::{GroupName, ProcessId, Slot};
 use crate::process::{DeviceKind, Tag};
 
@@ -96,8 +95,8 @@ struct Abilities {
 impl Role {
     /// The groups that wait for what the program does, as it hands them on with requests of its own.
     pub(super) fn chain(&self) -> String {
-        let own = Chain::default().then(&GroupName::of_process(&self.process));
-        own.map(|chain| chain.to_string()).unwrap_or_default()
+        let own = GroupName::of_process(&self.process);
+        self.host.waits().chain_to(&own).then(&own).map(|chain| chain.to_string()).unwrap_or_default()
     }
 
     fn whose(&self) -> Whose {

@@ -15,6 +15,7 @@ pub struct Settings {
     sections: Vec<(&'static str, String)>,
     processes: Vec<(String, String, String)>,
     programs: Vec<(String, String, String)>,
+    remotes: Vec<(String, String, String)>,
     routes: Vec<(String, String)>,
     top: String,
     more: String,
@@ -49,6 +50,12 @@ impl Settings {
     /// With a process that runs a program of the folder; `more` are further lines of its entry.
     pub fn program(mut self, id: &str, command: &[&str], more: &str) -> Self {
         self.programs.push((id.to_owned(), format!("{command:?}"), more.to_owned()));
+        self
+    }
+
+    /// With a process that is computed at an address; `more` are further lines of its entry.
+    pub fn remote(mut self, id: &str, url: &str, more: &str) -> Self {
+        self.remotes.push((id.to_owned(), url.to_owned(), more.to_owned()));
         self
     }
 
@@ -98,6 +105,9 @@ impl Settings {
         }
         for (id, command, more) in &self.programs {
             let _ = writeln!(text, "\n[[process]]\nid = \"{id}\"\ndevice = \"exec\"\ncommand = {command}\n{more}");
+        }
+        for (id, url, more) in &self.remotes {
+            let _ = writeln!(text, "\n[[process]]\nid = \"{id}\"\ndevice = \"remote\"\nurl = \"{url}\"\n{more}");
         }
         text + "\n" + &self.more
     }

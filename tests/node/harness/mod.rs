@@ -11,6 +11,7 @@ mod program;
 mod random;
 mod relay;
 mod scripts;
+mod stub;
 mod tool;
 mod unit;
 
@@ -24,6 +25,7 @@ pub use program::Program;
 pub use random::{Random, seed};
 pub use relay::{Relay, Tarpit};
 pub use scripts::{COUNTER, COUNTER_BY_TEN};
+pub use stub::Stub;
 pub use tool::tool;
 pub use unit::{Mood, Unit};
 

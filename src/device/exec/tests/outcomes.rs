@@ -78,7 +78,7 @@ fn errors_are_in_the_programs_words_or_name_what_is_wrong() {
         (r#"{"Error":"no","Output":1,"GasUsed":3}"#, "no"),
         (r#"{"Error":{"code":1}}"#, r#"{"code":1}"#),
         (r#"{"Error":"a much longer text than an output"}"#, "a much longer text t"),
-        (r#"{"Error":""}"#, "the program says no more than that it failed"),
+        (r#"{"Error":""}"#, "it failed and said no more than that"),
         ("[]", "the answer is no outcome: "),
         ("5", "the answer is no outcome: "),
         (r#"{"output":1}"#, "unknown field `output`"),
