@@ -1,7 +1,8 @@
 //! What a process keeps between calls, and its bytes.
 //!
-//! The bytes hold the pages of the memory that are not all zeros, so a memory that is mostly empty costs little. They are a
-//! function of the state alone.
+//! The bytes hold those regions of the memory that are not all zeros, so a memory that is mostly empty costs little. They are a
+//! function of the state alone. The memory's pages lie at multiples of their size and stay where they are while no further
+//! region comes into use, so that two states differ in the pages that were changed and in few others.
 
 use std::sync::Arc;
 
@@ -12,6 +13,8 @@ use crate::ids::BlobHash;
 pub(super) const PAGE: usize = 4096;
 /// The most pages of an image: 16 GiB.
 const PAGES_MOST: u64 = 1 << 22;
+/// Pages of a region: 1 MiB.
+const REGION: usize = 256;
 const ZEROS: [u8; PAGE] = [0; PAGE];
 /// Begins every snapshot; the digit is the version of the form.
 const MAGIC: &[u8; 8] = b"MSWASM\0\x01";
@@ -136,6 +139,22 @@ impl Image {
         }
     }
 
+    /// The numbers of the regions that are not all zeros, in order.
+    fn regions(&self) -> Vec<usize> {
+        let is_used = |region: &[Option<Arc<[u8]>>]| region.iter().any(Option::is_some);
+        self.pages.chunks(REGION).enumerate().filter(|(_, region)| is_used(region)).map(|(number, _)| number).collect()
+    }
+
+    /// The pages of a region; those of the `last` one end with one that is not zeros.
+    fn region(&self, number: usize, last: usize) -> &[Option<Arc<[u8]>>] {
+        let region = self.pages.chunks(REGION).nth(number).unwrap_or_default();
+        let end = match number == last {
+            true => region.iter().rposition(Option::is_some).map_or(0, |at| at + 1),
+            false => region.len(),
+        };
+        region.get(..end).unwrap_or(region)
+    }
+
     /// The whole memory.
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(self.length());
@@ -150,7 +169,7 @@ impl State {
     /// The bytes of the state.
     pub(super) fn encode(&self) -> Vec<u8> {
         let pages = self.body.as_ref().map_or(0, |body| body.image.present);
-        let mut out = Vec::with_capacity(pages * (PAGE + 4) + 4096);
+        let mut out = Vec::with_capacity((pages + 2) * PAGE);
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&self.module.0);
         put(&mut out, self.owner.len());
@@ -174,12 +193,15 @@ impl State {
             }
         }
         put(&mut out, body.image.pages.len());
-        put(&mut out, body.image.present);
-        for (index, page) in body.image.pages.iter().enumerate() {
-            if let Some(page) = page {
-                put(&mut out, index);
-                out.extend_from_slice(page);
-            }
+        let regions = body.image.regions();
+        put(&mut out, regions.len());
+        for region in &regions {
+            put(&mut out, *region);
+        }
+        out.resize(out.len().next_multiple_of(PAGE), 0);
+        let last = regions.last().copied().unwrap_or_default();
+        for page in regions.iter().flat_map(|region| body.image.region(*region, last)) {
+            out.extend_from_slice(page.as_deref().unwrap_or(&ZEROS));
         }
         out
     }
@@ -207,6 +229,9 @@ impl State {
 impl Body {
     fn read(reader: &mut Reader<'_>) -> Result<Self, StateError> {
         let scratch = Scratch { at: u64::from_le_bytes(reader.array()?), size: u64::from_le_bytes(reader.array()?) };
+        if scratch.at.checked_add(scratch.size).is_none() {
+            return Err(reader.damaged());
+        }
         // Each number says how many things follow that take bytes of their own, so none makes room for more than there is.
         let count = reader.count(16)?;
         let mut globals = Vec::with_capacity(count);
@@ -224,24 +249,49 @@ impl Body {
             tables.push(table);
         }
         let length = reader.number()?;
-        let present = reader.count(PAGE + 4)?;
         if length as u64 > PAGES_MOST {
             return Err(reader.damaged());
         }
-        let mut pages = vec![None; length];
-        let mut next = 0;
-        for _ in 0..present {
-            let index = reader.number()?;
-            let bytes = reader.take(PAGE)?;
-            let place = pages.get_mut(index).ok_or_else(|| reader.damaged())?;
-            // One state has one form only.
-            if index < next || *bytes == ZEROS {
+        let count = reader.count(4)?;
+        let mut regions = Vec::with_capacity(count);
+        for _ in 0..count {
+            regions.push(reader.number()?);
+        }
+        let image = Image::read(reader, length, &regions)?;
+        Ok(Self { scratch, globals, tables, image })
+    }
+}
+
+impl Image {
+    /// An image of `length` pages, of which these regions are not all zeros. One image has one form only.
+    fn read(reader: &mut Reader<'_>, length: usize, regions: &[usize]) -> Result<Self, StateError> {
+        if !regions.is_sorted_by(|one, next| one < next) {
+            return Err(reader.damaged());
+        }
+        let padding = reader.at().next_multiple_of(PAGE) - reader.at();
+        if reader.take(padding)?.iter().any(|byte| *byte != 0) {
+            return Err(reader.damaged());
+        }
+        let mut image = Self { pages: vec![None; length], present: 0 };
+        for number in regions {
+            let first = number * REGION;
+            let most = length.min(first + REGION).checked_sub(first).ok_or_else(|| reader.damaged())?;
+            let (before, is_last) = (image.present, regions.last() == Some(number));
+            let count = if is_last { most.min(reader.rest.len() / PAGE) } else { most };
+            let mut is_held = false;
+            for index in first..first + count {
+                let bytes = reader.take(PAGE)?;
+                is_held = *bytes != ZEROS;
+                if is_held && let Some(place) = image.pages.get_mut(index) {
+                    *place = Some(Arc::from(bytes));
+                    image.present += 1;
+                }
+            }
+            if image.present == before || (is_last && !is_held) {
                 return Err(reader.damaged());
             }
-            next = index + 1;
-            *place = Some(Arc::from(bytes));
         }
-        Ok(Self { scratch, globals, tables, image: Image { pages, present } })
+        Ok(image)
     }
 }
 
@@ -257,7 +307,12 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn damaged(&self) -> StateError {
-        StateError::Damaged(self.whole - self.rest.len())
+        StateError::Damaged(self.at())
+    }
+
+    /// How many bytes were read.
+    fn at(&self) -> usize {
+        self.whole - self.rest.len()
     }
 
     fn take(&mut self, length: usize) -> Result<&'a [u8], StateError> {

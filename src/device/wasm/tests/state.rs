@@ -196,21 +196,40 @@ fn a_message_finds_room_without_taking_memory_each_time() {
     }
 }
 
+#[test]
+fn a_buffer_that_lies_nowhere_is_refused() {
+    let source = handler(Width::Narrow, "", "", &answering("1"));
+    let mut process = process(&source);
+    process.output("");
+    let mut state = State::decode(&process.snapshot()).unwrap();
+    state.body.as_mut().unwrap().scratch = Scratch { at: u64::MAX - 8, size: 4096 };
+    assert!(matches!(process.device.restore(&state.encode()), Err(DeviceError::Restore(_))));
+    state.body.as_mut().unwrap().scratch = Scratch { at: 1 << 40, size: 4096 };
+    process.device.restore(&state.encode()).unwrap();
+    assert!(process.error().contains("lies outside of the memory"));
+}
+
 /// As if every page were touched.
 fn all() -> Touched {
     PageMap::closed().touched(&[])
 }
 
 fn states() -> impl Strategy<Value = State> {
-    let pages = prop::collection::vec(prop::option::of(any::<u8>()), 0..6);
+    // Some 2 MiB with few pages that are not zeros, so that regions begin, end and are left out anywhere.
+    let pages = (0usize..600).prop_flat_map(|length| {
+        prop::collection::btree_map(0..length.max(1), any::<u8>(), 0..6).prop_map(move |pages| (length, pages))
+    });
     let tables = prop::collection::vec(prop::collection::vec(any::<u32>(), 0..4), 0..3);
     let body = (any::<(u64, u64)>(), prop::collection::vec(any::<u128>(), 0..4), tables, pages);
-    let body = body.prop_map(|((at, size), globals, tables, pages)| {
-        let memory: Vec<u8> = pages.iter().flat_map(|page| [page.unwrap_or(0); PAGE]).collect();
+    let body = body.prop_map(|((at, size), globals, tables, (length, pages))| {
+        let mut memory = vec![0; length * PAGE];
+        for (page, byte) in pages.into_iter().filter(|(page, _)| *page < length) {
+            memory[page * PAGE..(page + 1) * PAGE].fill(byte);
+        }
         let mut image = Image::default();
         image.apply(&image.changes(&memory, &all()), &memory);
         assert_eq!(image.bytes(), memory);
-        Body { scratch: Scratch { at, size }, globals, tables, image }
+        Body { scratch: Scratch { at, size: size.min(u64::MAX - at) }, globals, tables, image }
     });
     (any::<[u8; 32]>(), ".{0,9}", prop::option::of(body)).prop_map(|(module, owner, body)| State {
         module: BlobHash(module),
@@ -224,6 +243,26 @@ proptest! {
     fn a_state_is_its_bytes_and_back(state in states()) {
         let bytes = state.encode();
         prop_assert_eq!(State::decode(&bytes).unwrap(), state);
+    }
+
+    #[test]
+    fn a_page_of_memory_is_a_page_of_the_bytes(mut state in states(), page in any::<prop::sample::Index>(), at in 0..PAGE) {
+        let Some(body) = &mut state.body else { return Ok(()) };
+        let mut memory = body.image.bytes();
+        let is_used = |page: &[u8]| page.iter().any(|byte| *byte != 0);
+        let used: Vec<usize> = (0..memory.len() / PAGE).filter(|at| is_used(&memory[at * PAGE..(at + 1) * PAGE])).collect();
+        if used.is_empty() {
+            return Ok(());
+        }
+        let place = page.get(&used) * PAGE + at;
+        let before = state.encode();
+        memory[place] = memory[place].wrapping_add(1).max(1);
+        let body = state.body.as_mut().unwrap();
+        body.image.apply(&body.image.changes(&memory, &all()), &memory);
+        let after = state.encode();
+        prop_assert_eq!(before.len(), after.len());
+        let changed = before.chunks(PAGE).zip(after.chunks(PAGE)).filter(|(before, after)| before != after).count();
+        prop_assert_eq!(changed, 1);
     }
 
     #[test]
