@@ -23,6 +23,7 @@ mod node {
     mod halting;
     mod health;
     mod isolation;
+    mod limits;
     mod log;
     mod metrics;
     mod modules;

@@ -76,6 +76,7 @@ async fn whatever_a_program_does_wrong_is_an_error_that_names_it() {
         ("kill", "the program failed 3 times at this slot (max_attempts), the last time so: the program ended", 3),
         ("crash 9", "the program ended", 3),
         ("half", "the program ended in the middle of a line", 3),
+        ("half-silent", "limit compute_time: ", 1),
         ("close", "the program ended or closed its standard output", 3),
         ("garbage", "\"hello, is anybody there?\"", 3),
         ("wrong-id", "nothing of this \"id\" was asked yet", 3),

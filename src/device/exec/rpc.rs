@@ -38,6 +38,7 @@ pub enum Garbled {
     #[error(
         "the program wrote {line:?} where an answer of JSON-RPC 2.0 was expected: {why}; standard output is for answers alone"
     )]
+    #[expect(missing_docs, reason = "the text says it")]
     Line { line: String, why: String },
     /// It could make nothing of a request.
     #[error("the program could not read the request: {0}")]

@@ -9,7 +9,7 @@ use super::compiled::Compiled;
 use super::device::{Program, WasmDevice, info};
 use super::engine::{EngineError, NodeEngine};
 use super::host;
-use super::load::{MEMORY, prepare};
+use super::load::{LoadError, MEMORY, prepare};
 use super::text::process_tags;
 use crate::device::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode};
 use crate::ids::ProcessId;
@@ -29,6 +29,11 @@ impl WasmFactory {
     pub fn start(folder: Option<PathBuf>) -> Result<Self, EngineError> {
         Ok(Self { engine: Arc::new(NodeEngine::start()?), compiled: Compiled::new(folder) })
     }
+}
+
+/// The module `source` as the engine gets it: valid, with exceptions in the standard form and what a snapshot holds exported.
+pub fn rewritten(source: &[u8]) -> Result<Vec<u8>, LoadError> {
+    prepare(source, host::is_provided)
 }
 
 impl DeviceFactory for WasmFactory {
@@ -66,7 +71,7 @@ impl DeviceFactory for WasmFactory {
     }
 
     fn check(&self, _: &DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
-        prepare(source, host::is_provided).map(drop).map_err(|error| DeviceError::Load(error.to_string()))
+        rewritten(source).map(drop).map_err(|error| DeviceError::Load(error.to_string()))
     }
 
     fn info(&self, _: DeviceKind) -> DeviceInfo {

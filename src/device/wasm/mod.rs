@@ -24,5 +24,5 @@ mod touched;
 mod tests;
 
 pub use engine::EngineError;
-pub use factory::WasmFactory;
+pub use factory::{WasmFactory, rewritten};
 pub use load::{LoadError, MODULE_MOST};

@@ -10,7 +10,7 @@ import sys
 import time
 
 count = 0
-crash_at_start = False
+sent = []
 
 
 def say(reply):
@@ -51,6 +51,9 @@ def act(params, reply):
     elif what == "half":
         os.write(1, b'{"jsonrpc":"2.0",')
         os._exit(0)
+    elif what == "half-silent":
+        os.write(1, b'{"jsonrpc":"2.0",')
+        wait()
     elif what == "close":
         os.close(1)
         wait()
@@ -69,6 +72,8 @@ def act(params, reply):
         return None
     elif what == "gas":
         say(reply | {"result": {"GasUsed": 2_000_000_000}})
+    elif what == "send":
+        sent.extend([{"Target": "far", "Data": "x" * int(rest[1])}] * int(rest[0]))
     elif what == "memory":
         hoard = bytearray(200 << 20)
         for at in range(0, len(hoard), 4096):
@@ -105,8 +110,9 @@ def answer(method, params, reply):
         with open("runs", "a") as runs:
             runs.write(json.dumps([method, params["slot"], params["attempt"], params["key"]]) + "\n")
         count += 1
+        sent.clear()
         output = act(params, reply)
-        return {"Output": output} | ({"State": count} if "--state" in sys.argv else {})
+        return {"Output": output, "Messages": sent} | ({"State": count} if "--state" in sys.argv else {})
     if method == "snapshot":
         return count
     if method == "restore":

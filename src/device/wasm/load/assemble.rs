@@ -2,10 +2,10 @@
 
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{CodeSection, ExportKind, ExportSection, Module, RawSection, SectionId, TypeSection};
-use wasmparser::{BinaryReader, FunctionBody, Parser, Payload, TypeSectionReader};
+use wasmparser::{BinaryReader, FunctionBody, Parser, Payload, TypeSectionReader, Validator};
 
 use super::exceptions::{NewTypes, rewrite};
-use super::survey::Survey;
+use super::survey::{FEATURES, Survey};
 use super::{FUNCTIONS, GLOBALS, LoadError, MEMORY, START, TABLES};
 
 /// The module `bytes`, with exceptions in the standard form and everything that a snapshot holds exported. Custom sections
@@ -42,7 +42,10 @@ pub(super) fn assemble(bytes: &[u8], survey: &Survey) -> Result<Vec<u8>, LoadErr
     if !are_exported {
         module.section(&exports);
     }
-    Ok(module.finish())
+    let assembled = module.finish();
+    // What is added may be too much of something: of locals in a function, of results of a block.
+    Validator::new_with_features(FEATURES).validate_all(&assembled).map_err(failed)?;
+    Ok(assembled)
 }
 
 /// Whether a section stands after that of the exports. Except for tags, data counts and custom ones, their numbers are their

@@ -134,11 +134,9 @@ impl Plan {
     }
 
     fn clause(&mut self, labels: &mut Labels, tag: Option<u32>) -> Result<(), LoadError> {
-        let Some(Frame { kind: FrameKind::Try { number, clause }, .. }) = labels.innermost() else {
+        let Some(Frame { kind: FrameKind::Try { number, .. }, .. }) = labels.next_clause() else {
             return Err(unbalanced());
         };
-        *clause += 1;
-        let number = *number;
         self.get(number)?.clauses.push(tag);
         Ok(())
     }
@@ -382,14 +380,12 @@ impl Rewriting<'_> {
     }
 
     fn begin_clause(&mut self) -> Result<(), LoadError> {
-        let Some(frame) = self.labels.innermost() else { return Err(unbalanced()) };
-        let FrameKind::Try { number, clause } = &mut frame.kind else { return Err(unbalanced()) };
-        *clause += 1;
-        let (number, is_first, end) = (*number, *clause == 1, frame.label);
-        if is_first {
+        let Some(frame) = self.labels.next_clause() else { return Err(unbalanced()) };
+        let FrameKind::Try { number, clause } = frame.kind else { return Err(unbalanced()) };
+        if clause == 1 {
             self.end_body(number);
         }
-        self.branch(end);
+        self.branch(frame.label);
         self.close();
         let kept = self.kept(number)?;
         self.emit(Instruction::LocalSet(kept));

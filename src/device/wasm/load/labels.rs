@@ -29,6 +29,8 @@ pub(super) enum FrameKind {
 #[derive(Debug)]
 pub(super) struct Labels {
     frames: Vec<Frame>,
+    /// For each of them, who gets what is thrown within it: the innermost `try`, at it or around it, whose body one is in.
+    catchers: Vec<Option<usize>>,
     /// Labels that enclose the place.
     pub(super) depth: u32,
 }
@@ -36,7 +38,7 @@ pub(super) struct Labels {
 impl Labels {
     /// The beginning of a function.
     pub(super) fn new() -> Self {
-        Self { frames: vec![Frame { label: 0, outside: 0, kind: FrameKind::Plain }], depth: 1 }
+        Self { frames: vec![Frame { label: 0, outside: 0, kind: FrameKind::Plain }], catchers: vec![None], depth: 1 }
     }
 
     /// Enters a block whose only label is its own.
@@ -47,19 +49,35 @@ impl Labels {
 
     /// Enters a block of any shape; the caller counts its labels.
     pub(super) fn push(&mut self, frame: Frame) {
+        let catcher = match frame.kind {
+            FrameKind::Try { number, clause: 0 } => Some(number),
+            _ => self.catchers.last().copied().flatten(),
+        };
+        self.catchers.push(catcher);
         self.frames.push(frame);
     }
 
     /// Leaves the innermost block, all of whose labels end.
     pub(super) fn leave(&mut self) -> Option<Frame> {
         let frame = self.frames.pop()?;
+        self.catchers.pop();
         self.depth = frame.outside;
         Some(frame)
     }
 
     /// The innermost block.
-    pub(super) fn innermost(&mut self) -> Option<&mut Frame> {
-        self.frames.last_mut()
+    pub(super) fn innermost(&self) -> Option<Frame> {
+        self.frames.last().copied()
+    }
+
+    /// Enters the next clause of the innermost block, which must be a `try`: the frame as it is then.
+    pub(super) fn next_clause(&mut self) -> Option<Frame> {
+        let [.., around, own] = &mut self.catchers[..] else { return None };
+        let frame = self.frames.last_mut()?;
+        let FrameKind::Try { clause, .. } = &mut frame.kind else { return None };
+        *clause += 1;
+        *own = *around;
+        Some(*frame)
     }
 
     /// The block that an old label of this relative depth names.
@@ -68,14 +86,10 @@ impl Labels {
         self.frames.get(index)
     }
 
-    /// The innermost `try` at the block named so, or around it, whose body one is in: who gets what is thrown there. None:
-    /// the caller of the function.
+    /// Who gets what is thrown at the block named so. None: the caller of the function.
     pub(super) fn catcher(&self, relative: u32) -> Option<usize> {
-        let end = self.frames.len().saturating_sub(relative as usize);
-        self.frames.get(..end)?.iter().rev().find_map(|frame| match frame.kind {
-            FrameKind::Try { number, clause: 0 } => Some(number),
-            _ => None,
-        })
+        let index = self.catchers.len().checked_sub(relative as usize + 1)?;
+        self.catchers.get(index).copied().flatten()
     }
 
     /// The relative depth, at present, of the label at this position.

@@ -9,6 +9,7 @@ mod assemble;
 mod error;
 mod exceptions;
 mod labels;
+mod nesting;
 mod survey;
 
 pub use error::LoadError;

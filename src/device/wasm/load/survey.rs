@@ -9,11 +9,12 @@ use wasmparser::{
     ValidPayload, Validator, ValidatorResources, WasmFeatures,
 };
 
+use super::nesting::Nesting;
 use super::{LoadError, RESERVED};
 
 /// What modules may use: nothing whose results depend on the machine or on timing. The old form of exception handling is
 /// rewritten before the engine sees it.
-const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
+pub(super) const FEATURES: WasmFeatures = WasmFeatures::MUTABLE_GLOBAL
     .union(WasmFeatures::SATURATING_FLOAT_TO_INT)
     .union(WasmFeatures::SIGN_EXTENSION)
     .union(WasmFeatures::REFERENCE_TYPES)
@@ -221,9 +222,10 @@ impl Survey {
     ) -> Result<FuncValidatorAllocations, LoadError> {
         let mut validator = function.into_validator(allocations);
         validator.validate(body)?;
-        let mut is_old = false;
+        let (mut is_old, mut nesting) = (false, Nesting::default());
         for item in body.get_operators_reader()?.into_iter_with_offsets() {
             let (operator, offset) = item?;
+            nesting.pass(&operator).map_err(|what| not_supported(&what, offset))?;
             match operator {
                 Operator::Try { .. } => is_old = true,
                 Operator::RefFunc { function_index } => {

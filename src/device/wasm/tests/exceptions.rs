@@ -6,7 +6,6 @@
 use std::fmt::Write as _;
 
 use proptest::prelude::*;
-use proptest::strategy::ValueTree as _;
 use wasmtime::{Instance, Module, Store, ThrownException};
 
 use super::super::engine::NodeEngine;
@@ -17,13 +16,13 @@ static ENGINE: LazyLock<NodeEngine> = LazyLock::new(|| NodeEngine::start().unwra
 
 /// What a block takes, and what it leaves.
 #[derive(Clone, Copy, Debug)]
-struct Shape {
+pub(super) struct Shape {
     takes: bool,
     leaves: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Step {
+pub(super) enum Step {
     /// Mixes a number in.
     Mix(u8),
     /// Throws: tag `a` with the number, or tag `b` without.
@@ -48,7 +47,7 @@ enum Step {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum BranchForm {
+pub(super) enum BranchForm {
     Always,
     /// If the account is odd.
     IfOdd,
@@ -322,7 +321,7 @@ impl Writer {
 }
 
 /// A module whose `run` takes these steps, and whose global `account` tells where it came.
-fn module(steps: &[Step]) -> Vec<u8> {
+pub(super) fn module(steps: &[Step]) -> Vec<u8> {
     let mut writer = Writer::default();
     writer.steps(steps);
     let text = format!(
@@ -344,7 +343,7 @@ fn module(steps: &[Step]) -> Vec<u8> {
 }
 
 /// Where a module comes to: its account, and whether it threw.
-fn run(source: &[u8]) -> (u32, bool) {
+pub(super) fn run(source: &[u8]) -> (u32, bool) {
     let prepared = prepare(source, |_, _| false).unwrap_or_else(|error| panic!("{error}"));
     let module = Module::from_binary(ENGINE.engine(), &prepared).unwrap_or_else(|error| panic!("{error:?}"));
     let mut store = Store::new(ENGINE.engine(), ());
@@ -360,7 +359,7 @@ fn run(source: &[u8]) -> (u32, bool) {
     (account.cast_unsigned(), ended.is_err())
 }
 
-fn interpreted(steps: &[Step]) -> (u32, bool) {
+pub(super) fn interpreted(steps: &[Step]) -> (u32, bool) {
     let mut interpreter = Interpreter::default();
     let flow = interpreter.steps(steps);
     (interpreter.account, matches!(flow, Flow::Throw(_) | Flow::Delegated(..)))
@@ -370,7 +369,7 @@ fn shape() -> impl Strategy<Value = Shape> {
     any::<(bool, bool)>().prop_map(|(takes, leaves)| Shape { takes, leaves })
 }
 
-fn steps() -> impl Strategy<Value = Vec<Step>> {
+pub(super) fn steps() -> impl Strategy<Value = Vec<Step>> {
     let leaf = prop_oneof![
         3 => any::<u8>().prop_map(Step::Mix),
         2 => any::<(bool, u8)>().prop_map(|(is_a, value)| Step::Throw(is_a, value)),
@@ -464,40 +463,4 @@ fn an_exception_that_nothing_catches_is_an_error() {
         let said = process(&handler(width, fields, "try throw $t delegate 0", &answering("1"))).error();
         assert!(said.contains("an exception that nothing in it catches"), "{said}");
     }
-}
-
-/// Runs the modules of a folder in their old form. Their names say what they have to come to: number, account, whether it throws.
-const IN_NODE: &str = r#"
-const fs = require("fs"), folder = process.argv[1];
-let count = 0;
-for (const name of fs.readdirSync(folder)) {
-  const [, account, threw] = name.match(/^\d+,(-?\d+),(true|false)$/);
-  const { exports } = new WebAssembly.Instance(new WebAssembly.Module(fs.readFileSync(`${folder}/${name}`)));
-  let found = false;
-  try { exports.run(); } catch (error) { if (!(error instanceof WebAssembly.Exception)) throw error; found = true; }
-  if (exports.account.value !== Number(account) || String(found) !== threw) {
-    throw new Error(`${name}: ${exports.account.value}, ${found}`);
-  }
-  count += 1;
-}
-console.log(count);
-"#;
-
-/// The interpreter is right about the old form: another engine, which knows it, comes to the same.
-#[test]
-fn another_engine_agrees_with_the_interpreter() {
-    if !std::process::Command::new("node").arg("--version").output().is_ok_and(|output| output.status.success()) {
-        println!("SKIPPED: there is no node to compare with");
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let mut runner = proptest::test_runner::TestRunner::deterministic();
-    for number in 0..500 {
-        let steps = steps().new_tree(&mut runner).unwrap().current();
-        let (account, threw) = interpreted(&steps);
-        let name = format!("{number},{},{threw}", account.cast_signed());
-        std::fs::write(folder.path().join(name), module(&steps)).unwrap();
-    }
-    let ran = std::process::Command::new("node").args(["-e", IN_NODE]).arg(folder.path()).output().unwrap();
-    assert_eq!(String::from_utf8_lossy(&ran.stdout).trim(), "500", "{}", String::from_utf8_lossy(&ran.stderr));
 }

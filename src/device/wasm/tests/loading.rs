@@ -83,6 +83,35 @@ fn what_is_not_served_is_told() {
 }
 
 #[test]
+fn what_a_rewrite_makes_too_much_of_is_told() {
+    let locals = format!("(func (local {}) try nop catch_all end)", "i32 ".repeat(50_000));
+    let params = format!("(tag $t (param {})) (func try nop catch $t unreachable end)", "i32 ".repeat(1000));
+    for fields in [locals, params] {
+        let said = refusal(&handler(Width::Narrow, &fields, "", "{}"));
+        assert!(said.starts_with("the module cannot be rewritten: "), "{said}");
+    }
+}
+
+#[test]
+fn what_nests_too_deep_to_be_compiled_in_time_is_told() {
+    for (begin, end, most, what) in [
+        ("block ", "end ", 1000, "blocks nest more than 1000 deep"),
+        ("i32.const 1 if ", "end ", 1000, "blocks nest more than 1000 deep"),
+        ("try ", "catch_all end ", 1000, "blocks nest more than 1000 deep"),
+        ("try ", "delegate 0 ", 1000, "blocks nest more than 1000 deep"),
+        ("loop ", "end ", 100, "loops nest more than 100 deep"),
+        ("loop block ", "end end ", 100, "loops nest more than 100 deep"),
+    ] {
+        // One after the other they may be as many as they are.
+        let nested = |deep: usize| format!("{} {}", begin.repeat(deep), end.repeat(deep));
+        let module = |deep| handler(Width::Narrow, &format!("(func {} {})", nested(most), nested(deep)), "", "{}");
+        assert_eq!(FACTORY.check(&DeviceKind::Wasm, &module(most)).map_err(|error| error.to_string()), Ok(()));
+        let said = refusal(&module(most + 1));
+        assert!(said.contains(what) && said.ends_with(", in function 0"), "{said}");
+    }
+}
+
+#[test]
 fn a_module_whose_start_fails_is_an_outcome() {
     let source = handler(Width::Narrow, "(func $begin unreachable) (start $begin)", "", &answering("1"));
     assert!(process(&source).error().contains("unreachable"));

@@ -1,5 +1,6 @@
 //! The device through its own face: modules in, outcomes out.
 
+mod against_node;
 mod answers;
 mod exceptions;
 mod imports;
