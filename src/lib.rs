@@ -7,6 +7,7 @@ pub mod alert;
 pub mod cli;
 pub mod client;
 pub mod clock;
+pub mod compact;
 pub mod config;
 pub mod cron;
 pub mod device;

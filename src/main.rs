@@ -4,7 +4,8 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use clap::error::ErrorKind;
-use mainstay::cli::{Cli, Command};
+use mainstay::cli::{Cli, Command, CompactArgs};
+use mainstay::compact::compact;
 use mainstay::config::{Config, load};
 use mainstay::device::exec::{guard, launch};
 use mainstay::logging::Logging;
@@ -28,6 +29,9 @@ fn main() -> ExitCode {
         }
     };
     let done = match cli.command() {
+        Command::Compact(args) => {
+            load(args.config.config.as_deref()).map_err(NodeError::from).and_then(|config| compact_logs(&config, &args))
+        }
         Command::Run(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(run),
         Command::Check(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(|config| check(&config)),
         Command::Guard(args) => guard::run(&args.lock, &args.mark)
@@ -51,6 +55,13 @@ fn main() -> ExitCode {
 fn run(config: Config) -> Result<(), NodeError> {
     let logging = Logging::start(&config.log).map_err(|error| NodeError::Setup(error.to_string()))?;
     actix_rt::System::new().block_on(node::run(config, &logging))
+}
+
+fn compact_logs(config: &Config, args: &CompactArgs) -> Result<(), NodeError> {
+    let _logging = Logging::start(&config.log).map_err(|error| NodeError::Setup(error.to_string()))?;
+    let summary = compact(config, args)?;
+    say(&summary.text(&config.node.data_dir));
+    if summary.left_alone == 0 { Ok(()) } else { Err(NodeError::LeftAlone(summary.left_alone)) }
 }
 
 fn check(config: &Config) -> Result<(), NodeError> {

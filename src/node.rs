@@ -70,6 +70,9 @@ pub enum NodeError {
     /// The store does not open or does not close.
     #[error("{0}")]
     Store(String),
+    /// Processes that were to be compacted were not, which the log explains.
+    #[error("{0} processes were left alone; the events not_compacted in the log say why")]
+    LeftAlone(u64),
     /// Anything else.
     #[error("{0}")]
     Internal(String),
@@ -86,6 +89,7 @@ impl NodeError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Setup(_) => 78,
+            Self::LeftAlone(_) => 65,
             Self::Store(_) => 74,
             Self::Internal(_) => 70,
         }

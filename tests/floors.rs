@@ -16,7 +16,7 @@ const FLOORS: [&[&str]; 6] = [
     &["store", "device", "client", "host"],
     &["actors"],
     &["http"],
-    &["main", "cli", "node"],
+    &["main", "cli", "compact", "node"],
 ];
 
 /// One file: its path below `src`, with `/`, and its text.

@@ -9,6 +9,7 @@ mod node {
     mod harness;
 
     mod alerts;
+    mod compacting;
     mod connections;
     mod crash;
     mod crash_load;

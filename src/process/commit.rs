@@ -84,6 +84,21 @@ pub struct SnapshotFile {
     pub state: u64,
 }
 
+/// A file of the archive folder: a stretch of a log that need not lie in the store any more.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveRef {
+    /// Its first slot.
+    pub first: Slot,
+    /// Its last slot. Every one in between is there, definitions too.
+    pub last: Slot,
+    /// What it is known by: a hash that covers all of it.
+    pub seal: BlobHash,
+    /// Its length in bytes.
+    pub length: u64,
+    /// The length of its index, which ends it, in bytes.
+    pub index: u64,
+}
+
 /// Where a process's log stands, as far as it is committed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -144,6 +159,10 @@ pub enum Record {
     Snapshot(SnapshotRef, Option<Arc<[u8]>>),
     /// A snapshot that is no longer kept. Its file is removed after the commit.
     DropSnapshot(SnapshotRef),
+    /// The slots of this file, which is on disk and continues the archived part of the log, may leave the store.
+    Archived(ArchiveRef),
+    /// The message and the outcome of an archived slot, which is no definition, leave the store.
+    DropArchived(Slot),
     /// The id of this message is no longer remembered, nor that of any slot before.
     ForgetId(Origin, MessageId, Slot),
     /// No id of this slot and of those before it is remembered; nothing is left to forget.
@@ -186,6 +205,8 @@ impl Record {
             | Self::Halted(_)
             | Self::Snapshot(..)
             | Self::DropSnapshot(_)
+            | Self::Archived(_)
+            | Self::DropArchived(_)
             | Self::ForgetId(..)
             | Self::IdsPassed(_)
             | Self::Mark(..)

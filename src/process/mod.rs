@@ -16,8 +16,8 @@ pub mod worker;
 
 pub use crate::tag::{Tag, tags_size};
 pub use commit::{
-    Claim, Commit, CommitResult, Durability, Halt, Head, KnownId, ProcessRecord, Record, SnapshotFile, SnapshotRef,
-    Writer,
+    ArchiveRef, Claim, Commit, CommitResult, Durability, Halt, Head, KnownId, ProcessRecord, Record, SnapshotFile,
+    SnapshotRef, Writer,
 };
 pub use comparison::{bytes_difference, json_difference, outcome_difference};
 pub use definition::{Defaults, Definition, DeviceKind, ErrorStrategy, ProcessOrigin, Specification};

@@ -12,6 +12,16 @@ pub enum Order {
     Descending,
 }
 
+impl Order {
+    /// The slot that comes after `slot`, if there can be one.
+    pub fn after(self, slot: Slot) -> Option<Slot> {
+        match self {
+            Self::Ascending => slot.0.checked_add(1).map(Slot),
+            Self::Descending => slot.before(),
+        }
+    }
+}
+
 /// Which slots a page holds: `first..=last`, at most `limit` of them and about `bytes` bytes, at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PageQuery {

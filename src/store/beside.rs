@@ -2,6 +2,7 @@
 
 use serde::de::DeserializeOwned;
 
+use super::archive::{Kind, Shelf};
 use super::codec::decode;
 use super::contract::{Order, Page, PageQuery, ReadError};
 use super::engine::Space;
@@ -118,13 +119,14 @@ impl Reader<'_> {
             slots.push(keys::slot_of(key).ok_or("a key has no slot")?);
             Ok(slots.len() <= query.limit)
         })?;
-        let mut bytes = 0;
+        let (mut bytes, mut shelf) = (0, Shelf::new(self, id));
         for slot in slots {
             if page.items.len() >= query.limit || (bytes >= query.bytes && !page.items.is_empty()) {
                 page.more = true;
                 break;
             }
-            let outcome = self.computed(id, slot)?.ok_or_else(|| self.damaged(what.clone(), "an outcome is gone"))?;
+            let outcome: Option<Computed> = self.of_slot(Kind::Outcome, slot, &mut shelf)?;
+            let outcome = outcome.ok_or_else(|| self.damaged(what.clone(), "an outcome is gone"))?;
             bytes = bytes.saturating_add(outcome.outcome.weight());
             page.items.push(outcome);
         }

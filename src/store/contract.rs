@@ -1,8 +1,8 @@
 //! What the rest of the house asks of the store when it reads. What it writes is [`Commit`].
 
 pub use crate::process::{
-    Claim, Commit, CommitResult, Durability, Halt, Head, KnownId, Order, Page, PageQuery, ProcessRecord, Record,
-    SnapshotFile, SnapshotRef, Writer,
+    ArchiveRef, Claim, Commit, CommitResult, Durability, Halt, Head, KnownId, Order, Page, PageQuery, ProcessRecord,
+    Record, SnapshotFile, SnapshotRef, Writer,
 };
 
 /// Why a read gave nothing.

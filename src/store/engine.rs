@@ -46,6 +46,8 @@ pub enum Space {
     CronSlots = 17,
     /// How far the ticks of cron entries were handled, by process.
     CronCursors = 18,
+    /// The files of the archive by process and last slot.
+    Archives = 19,
 }
 
 /// One change.
@@ -107,6 +109,11 @@ pub trait Engine: Send + Sync {
     /// Applies all of `ops`, in order, or none. When it returns, the end of this process (`kill -9`) no longer loses them;
     /// with `sync`, neither they nor any before them are lost with the machine's power.
     fn write(&self, ops: &[Op], sync: bool) -> Result<(), EngineError>;
+
+    /// Gives the room of what was deleted back to the disk, as far as it can. May take long.
+    fn reclaim(&self) -> Result<(), EngineError> {
+        Ok(())
+    }
 }
 
 /// Why an engine is opened. After a failed sync the operating system may show bytes which never reached the disk and count

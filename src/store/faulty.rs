@@ -193,6 +193,10 @@ impl Engine for FaultyEngine {
         self.inner.range(space, keys, order, visit)
     }
 
+    fn reclaim(&self) -> Result<(), EngineError> {
+        self.inner.reclaim()
+    }
+
     fn write(&self, ops: &[Op], sync: bool) -> Result<(), EngineError> {
         let failed = || {
             let reason = self.faults.script().broken.clone();

@@ -129,6 +129,14 @@ fn follow(at: &mut Position, created: &mut bool, process: &ProcessId, record: &R
         | Record::CronCursor(_) => {
             check(*created, "there is no such process")?;
         }
+        Record::Archived(archive) => {
+            let (first, last) = (archive.first, archive.last);
+            check(Slot::ZERO < first && first <= last, "an archive holds slots, but not slot 0")?;
+            check(at.computed > Some(last), "the last slot that is computed stays in the log")?;
+        }
+        Record::DropArchived(slot) => {
+            check(*slot > Slot::ZERO && at.computed > Some(*slot), "the first slot of a log and the last stay")?;
+        }
         Record::ForgetId(_, _, slot) | Record::IdsPassed(slot) => {
             check(scheduled(*slot), "an id's slot has no message")?
         }

@@ -14,6 +14,11 @@ const FORMAT_TITLE: &str = "mainstay store ";
 /// The longest format file that is looked at.
 const FORMAT_MAX: usize = 64;
 
+/// Where archived logs are in the data folder `path`.
+pub(super) fn archive_in(path: &Path) -> PathBuf {
+    path.join("archive")
+}
+
 /// A data folder that is this node's alone while the value lives.
 #[derive(Debug)]
 pub(super) struct DataFolder {
@@ -55,6 +60,11 @@ impl DataFolder {
     /// Where the modules are that clients put in.
     pub(super) fn modules(&self) -> PathBuf {
         self.path.join("modules")
+    }
+
+    /// Where archived logs are.
+    pub(super) fn archive(&self) -> PathBuf {
+        archive_in(&self.path)
     }
 
     /// Where snapshots are.

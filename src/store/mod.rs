@@ -6,6 +6,7 @@
 
 mod admission;
 mod answer;
+mod archive;
 mod backend;
 mod beside;
 mod cell;
@@ -25,6 +26,7 @@ mod log_reader;
 mod mark;
 mod memory;
 mod modules;
+mod paging;
 mod queue;
 mod reader;
 mod records;
@@ -35,6 +37,7 @@ mod space;
 mod store;
 mod writer;
 
+pub use archive::{ArchiveError, Archived, LogSize};
 pub use contract::ReadError;
 pub use crash_file::CrashFile;
 pub use error::OpenError;

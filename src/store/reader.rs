@@ -1,9 +1,11 @@
 //! Every read of the store. The log is the truth: where a log stands is found from its last keys, not from a counter.
 
 use std::ops::{ControlFlow, Range};
+use std::path::Path;
 
 use serde::de::DeserializeOwned;
 
+use super::archive::{Kind, Shelf};
 use super::cell::EngineCell;
 use super::codec::decode;
 use super::contract::{
@@ -12,6 +14,7 @@ use super::contract::{
 use super::engine::{EngineError, Space};
 use super::fencing::Position;
 use super::keys;
+use super::paging::{Paging, Section, sections};
 use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
 use crate::process::{Computed, Entry, Origin};
 
@@ -19,7 +22,7 @@ use crate::process::{Computed, Entry, Origin};
 #[derive(Clone, Copy)]
 pub(super) struct Reader<'a>(pub &'a EngineCell);
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     /// What is known of a process besides its log.
     pub(super) fn process(self, id: &ProcessId) -> Result<Option<ProcessRecord>, ReadError> {
         self.record(Space::Processes, &keys::process(id), || format!("the record of process {id}"))
@@ -101,22 +104,41 @@ impl Reader<'_> {
 
     /// The entry of `slot`.
     pub(super) fn entry(self, id: &ProcessId, slot: Slot) -> Result<Option<Entry>, ReadError> {
-        self.record(Space::Messages, &keys::slot(id, slot), || format!("slot {slot} of process {id}"))
+        self.of_slot(Kind::Message, slot, &mut Shelf::new(self, id))
     }
 
     /// The outcome of `slot`.
     pub(super) fn computed(self, id: &ProcessId, slot: Slot) -> Result<Option<Computed>, ReadError> {
-        self.record(Space::Outcomes, &keys::slot(id, slot), || format!("the outcome of slot {slot} of process {id}"))
+        self.of_slot(Kind::Outcome, slot, &mut Shelf::new(self, id))
+    }
+
+    /// What there is of `slot` in the log of the process of `shelf`, or else on `shelf`.
+    pub(super) fn of_slot<T: DeserializeOwned>(
+        self,
+        kind: Kind,
+        slot: Slot,
+        shelf: &mut Shelf<'_>,
+    ) -> Result<Option<T>, ReadError> {
+        let id = shelf.process();
+        let what = || match kind {
+            Kind::Message => format!("slot {slot} of process {id}"),
+            Kind::Outcome => format!("the outcome of slot {slot} of process {id}"),
+        };
+        if let Some(found) = self.record(space_of(kind), &keys::slot(id, slot), what)? {
+            return Ok(Some(found));
+        }
+        let archived = shelf.value(kind, slot)?.map(decode).transpose();
+        archived.map_err(|error| self.damaged(what(), error.to_string()))
     }
 
     /// A part of the log.
     pub(super) fn entries(self, id: &ProcessId, query: &PageQuery) -> Result<Page<Entry>, ReadError> {
-        self.page(Space::Messages, id, query)
+        self.page(Kind::Message, id, query)
     }
 
     /// A part of the outcomes.
     pub(super) fn outcomes(self, id: &ProcessId, query: &PageQuery) -> Result<Page<Computed>, ReadError> {
-        self.page(Space::Outcomes, id, query)
+        self.page(Kind::Outcome, id, query)
     }
 
     /// What is remembered of a message id.
@@ -181,33 +203,46 @@ impl Reader<'_> {
         Ok(last)
     }
 
-    /// A page of a log. Logs have no holes, so a hole is damage, never skipped.
-    fn page<T: DeserializeOwned>(self, space: Space, id: &ProcessId, query: &PageQuery) -> Result<Page<T>, ReadError> {
-        let mut page = Page { items: Vec::new(), more: false };
-        if query.first > query.last || query.limit == 0 {
-            return Ok(page);
-        }
-        let mut expected = (query.order == Order::Ascending).then_some(query.first);
-        let mut bytes = 0;
+    /// A page of a log, of which an older part may be in archives. Logs have no holes, so a hole is damage, never skipped.
+    fn page<T: DeserializeOwned>(self, kind: Kind, id: &ProcessId, query: &PageQuery) -> Result<Page<T>, ReadError> {
+        let mut paging = Paging::new(query);
         let what = format!("the log of process {id}");
-        self.scan(space, keys::slots(id, query.first, query.last), query.order, &what, |key, value| {
-            let slot = keys::slot_of(key).ok_or("a key has no slot")?;
-            if expected.is_some_and(|expected| expected != slot) {
-                return Err(format!("slot {slot} comes where another should"));
+        if query.first > query.last || query.limit == 0 {
+            return Ok(paging.end());
+        }
+        for section in sections(query, self.archived(id)?) {
+            match section {
+                Section::Stored(first, last) => {
+                    self.scan(space_of(kind), keys::slots(id, first, last), query.order, &what, |key, value| {
+                        paging.take(keys::slot_of(key).ok_or("a key has no slot")?, value)
+                    })?;
+                }
+                Section::Archived(first, last) => {
+                    let mut shelf = Shelf::new(self, id);
+                    let mut next = Some(if query.order == Order::Ascending { first } else { last });
+                    while let Some(slot) = next.filter(|slot| (first..=last).contains(slot)) {
+                        let value = shelf.value(kind, slot)?;
+                        let value = value.ok_or_else(|| self.damaged(what.clone(), format!("slot {slot} is gone")))?;
+                        let goes_on = paging.take(slot, value).map_err(|reason| self.damaged(what.clone(), reason))?;
+                        next = if goes_on { query.order.after(slot) } else { None };
+                    }
+                }
             }
-            if page.items.len() >= query.limit || (bytes >= query.bytes && !page.items.is_empty()) {
-                page.more = true;
-                return Ok(false);
+            if paging.is_over() {
+                break;
             }
-            page.items.push(decode(value).map_err(|error| format!("slot {slot}: {error}"))?);
-            bytes = bytes.saturating_add(value.len() as u64);
-            expected = match query.order {
-                Order::Ascending => slot.0.checked_add(1).map(Slot),
-                Order::Descending => slot.before(),
-            };
-            Ok(true)
-        })?;
-        Ok(page)
+        }
+        Ok(paging.end())
+    }
+
+    /// Whether `key` has a value.
+    pub(super) fn has(self, space: Space, key: &[u8]) -> Result<bool, ReadError> {
+        Ok(self.get(space, key, || "a key".to_owned())?.is_some())
+    }
+
+    /// The data folder.
+    pub(super) fn folder(self) -> &'a Path {
+        self.0.folder()
     }
 
     fn get(self, space: Space, key: &[u8], what: impl Fn() -> String) -> Result<Option<Vec<u8>>, ReadError> {
@@ -250,5 +285,12 @@ impl Reader<'_> {
 
     pub(super) fn damaged(self, what: String, reason: impl Into<String>) -> ReadError {
         ReadError::Damaged { folder: self.0.folder().display().to_string(), what, reason: reason.into() }
+    }
+}
+
+fn space_of(kind: Kind) -> Space {
+    match kind {
+        Kind::Message => Space::Messages,
+        Kind::Outcome => Space::Outcomes,
     }
 }

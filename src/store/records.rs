@@ -72,6 +72,12 @@ fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Resul
             }
             ops.push(Op::Delete { space: Space::Snapshots, key });
         }
+        Record::Archived(archive) => put(Space::Archives, keys::slot(process, archive.last), encode(archive)?),
+        Record::DropArchived(slot) => {
+            let key = keys::slot(process, *slot);
+            ops.push(Op::Delete { space: Space::Messages, key: key.clone() });
+            ops.push(Op::Delete { space: Space::Outcomes, key });
+        }
         Record::ForgetId(origin, id, slot) => {
             put(Space::IdsFrom, keys::process(process), encode(&slot.next())?);
             ops.push(Op::Delete { space: Space::Ids, key: keys::message_id(process, *origin, id) });

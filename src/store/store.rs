@@ -213,7 +213,7 @@ impl Store {
 
 /// Reads. They go on while writes fail, and see what is written, if not yet what is handed in.
 impl Store {
-    fn reader(&self) -> Reader<'_> {
+    pub(super) fn reader(&self) -> Reader<'_> {
         Reader(&self.inner.shared.cell)
     }
 

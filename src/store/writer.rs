@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::admission::Admission;
 use super::answer::Answer;
+use super::archive::{is_of_archives, misfit};
 use super::backend::{Backend, Shared};
 use super::contract::{Claim, Commit, CommitResult, Durability, Head, ReadError, Record, SnapshotFile};
 use super::engine::{EngineError, Op};
@@ -153,9 +154,9 @@ impl Writer {
             self.note_refused(&reason);
             return batch.waiting.push(Waiting::Decided(answer, CommitResult::Refused(reason)));
         }
-        let admitted = match self.has_footing(commit, batch) {
-            Ok(true) => self.heads.admit(commit).map_err(|fence| fence.to_string()),
-            Ok(false) => Err("a snapshot stands on a file that is no longer kept".to_owned()),
+        let admitted = match self.lacks(commit, batch) {
+            Ok(None) => self.heads.admit(commit).map_err(|fence| fence.to_string()),
+            Ok(Some(lack)) => Err(lack.to_owned()),
             Err(error) => {
                 return batch.waiting.push(Waiting::Decided(answer, CommitResult::Refused(error.to_string())));
             }
@@ -176,17 +177,25 @@ impl Writer {
         batch.waiting.push(Waiting::Commit(answer, commit.process.clone(), dropped));
     }
 
-    /// Whether the files that snapshots of `commit` stand on are those of snapshots that are kept. Any other may be gone, or on
-    /// its way out. Looks at what is written, so a batch that touches the process is written first.
-    fn has_footing(&mut self, commit: &Commit, batch: &mut Batch) -> Result<bool, ReadError> {
-        if footing_files(commit).next().is_none() {
-            return Ok(true);
+    /// What `commit` stands on and is not there: files of its snapshots that belong to no snapshot that is kept (any other
+    /// may be gone, or on its way out), or archives. Looks at what is written, so a batch that touches the process is written
+    /// first.
+    fn lacks(&mut self, commit: &Commit, batch: &mut Batch) -> Result<Option<&'static str>, ReadError> {
+        let has_footing = footing_files(commit).next().is_some();
+        if !has_footing && !is_of_archives(commit) {
+            return Ok(None);
         }
         if batch.touched.contains(&commit.process) {
             self.write(std::mem::take(batch));
         }
-        let kept = Reader(&self.shared.cell).snapshot_files(&commit.process)?;
-        Ok(footing_files(commit).all(|file| kept.contains(file)))
+        let reader = Reader(&self.shared.cell);
+        if has_footing {
+            let kept = reader.snapshot_files(&commit.process)?;
+            if !footing_files(commit).all(|file| kept.contains(file)) {
+                return Ok(Some("a snapshot stands on a file that is no longer kept"));
+            }
+        }
+        misfit(reader, commit)
     }
 
     /// Removes those of the files `dropped` of `process` that no kept snapshot is made from. What is left here for an error is

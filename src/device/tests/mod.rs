@@ -5,6 +5,7 @@ mod facts;
 mod loading;
 mod log;
 mod past;
+mod restoring;
 mod silence;
 mod steering;
 mod trying;

@@ -4,7 +4,7 @@ use crate::process::{
     Cause, Computed, DeadLetter, DeviceKind, Entry, EntryKind, Json, Message, MonitorOrigin, MonitorRecord,
     MonitorSource, Origin, OutboxItem, OutboxKey, Outcome, ProcessOrigin, SentMessage,
 };
-use crate::store::contract::{Durability, Halt, ProcessRecord, SnapshotFile, SnapshotRef, Writer};
+use crate::store::contract::{ArchiveRef, Durability, Halt, ProcessRecord, SnapshotFile, SnapshotRef, Writer};
 use proptest::prelude::*;
 
 fn process() -> ProcessId {
@@ -45,6 +45,11 @@ fn snapshot(slot: u64, definition: u64, files: &[u64], bytes: Option<&[u8]>) -> 
     let files = files.iter().map(|slot| SnapshotFile { slot: Slot(*slot), seal: hash, length: 1, state: 5 }).collect();
     let reference = SnapshotRef { slot: Slot(slot), definition: Slot(definition), hash, size, files };
     Record::Snapshot(reference, bytes.map(Into::into))
+}
+
+fn archive(first: u64, last: u64) -> Record {
+    let seal = BlobHash::of(b"archive");
+    Record::Archived(ArchiveRef { first: Slot(first), last: Slot(last), seal, length: 1, index: 1 })
 }
 
 fn halt(slot: u64) -> Record {
@@ -127,6 +132,14 @@ fn records_must_go_on_where_the_log_ends() {
         (none, vec![Record::CronCursor(Some(String::new()))], None),
         (some, vec![Record::IdsPassed(Slot(4))], Some(some)),
         (some, vec![Record::IdsPassed(Slot(5))], None),
+        (far, vec![archive(1, 8)], Some(far)),
+        (far, vec![archive(0, 8)], None),
+        (far, vec![archive(5, 4)], None),
+        (far, vec![archive(1, 9)], None),
+        (none, vec![archive(1, 1)], None),
+        (far, vec![Record::DropArchived(Slot(8))], Some(far)),
+        (far, vec![Record::DropArchived(Slot(9))], None),
+        (far, vec![Record::DropArchived(Slot(0))], None),
         (some, vec![forget(4)], Some(some)),
         (some, vec![forget(5)], None),
     ];
@@ -184,6 +197,8 @@ fn a_keeper_writes_what_no_worker_does_and_the_other_way_round() {
         Record::Blob(BlobHash::of(b""), b"".as_slice().into()),
         Record::Halted(None),
         snapshot(0, 0, &[0], None),
+        archive(1, 1),
+        Record::DropArchived(Slot(1)),
         Record::IdsPassed(Slot(0)),
         Record::Mark(source.clone(), (0, 0)),
         Record::DropMark(source),

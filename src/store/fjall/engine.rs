@@ -79,7 +79,8 @@ fn tree_of(space: Space) -> Tree {
         | Space::Marks
         | Space::Monitors
         | Space::CronSlots
-        | Space::CronCursors => Tree::Small,
+        | Space::CronCursors
+        | Space::Archives => Tree::Small,
     }
 }
 
@@ -214,6 +215,26 @@ impl FjallEngine {
         Ok(())
     }
 
+    /// Makes tables of everything that was gathered, and merges those of the logs, which forgets what was deleted.
+    fn merge(&self) -> Result<(), EngineError> {
+        for tree in &self.trees {
+            tree.rotate_memtable().map_err(write_error)?;
+        }
+        let start = Instant::now();
+        while self.trees.iter().any(|tree| tree.sealed_memtable_count() > 0) {
+            // Fails once background work has.
+            self.database.persist(PersistMode::Buffer).map_err(write_error)?;
+            if start.elapsed() > PATIENCE {
+                return Err(EngineError::Failed("the disk does not keep up".to_owned()));
+            }
+            std::thread::park_timeout(PAUSE);
+        }
+        for space in [Space::Messages, Space::Outcomes] {
+            self.tree(space)?.major_compact().map_err(write_error)?;
+        }
+        Ok(())
+    }
+
     fn commit(&self, ops: &[Op], sync: bool) -> Result<(), EngineError> {
         let mode = if sync { PersistMode::SyncData } else { PersistMode::Buffer };
         if ops.is_empty() {
@@ -263,6 +284,10 @@ impl Engine for FjallEngine {
 
     fn write(&self, ops: &[Op], sync: bool) -> Result<(), EngineError> {
         guarded(|| self.wait_for_room().and_then(|()| self.commit(ops, sync))).map_err(EngineError::Failed)?
+    }
+
+    fn reclaim(&self) -> Result<(), EngineError> {
+        guarded(|| self.merge()).map_err(EngineError::Failed)?
     }
 }
 

@@ -1,5 +1,6 @@
 //! The store as a whole.
 
+mod archives;
 mod behaviour;
 mod beside;
 mod disk;
