@@ -11,13 +11,11 @@ use subtle::ConstantTimeEq;
 
 use super::error::ApiError;
 use super::face::Face;
+use crate::process::LOCAL;
 
 /// Who asks: the name of its token, or `local` where none is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller(pub String);
-
-/// The caller's name where no tokens are set.
-const LOCAL: &str = "local";
 
 impl FromRequest for Caller {
     type Error = ApiError;

@@ -9,10 +9,7 @@ use crate::config::{Config, ConfigError, Problem, ProcessConfig};
 use crate::device::DeviceFactory;
 use crate::ids::BlobHash;
 use crate::process::worker::Define;
-use crate::process::{ProcessOrigin, RequestError, Specification};
-
-/// Who is named as sender of definitions that come from the configuration.
-const FROM: &str = "config";
+use crate::process::{LOCAL, ProcessOrigin, RequestError, Specification};
 
 /// Looks whether every configured source can be code at all, and every address one.
 pub fn check_sources(config: &Config, factory: &dyn DeviceFactory) -> Result<(), ConfigError> {
@@ -56,6 +53,6 @@ pub(super) async fn define(hub: &Hub, process: &ProcessConfig) -> Result<bool, R
         cron: process.cron.clone(),
     };
     let definition = hub.environment().resolve(&specification);
-    let define = Define { origin: ProcessOrigin::Config, definition, source, from: FROM.to_owned() };
+    let define = Define { origin: ProcessOrigin::Config, definition, source, from: LOCAL.to_owned() };
     hub.define(&process.id, define).await
 }

@@ -9,6 +9,10 @@ use crate::clock::Millis;
 use crate::ids::{MessageId, ProcessId, Slot};
 use crate::tag::{Tag, tags_size};
 
+/// Who speaks where nobody says who: whoever asks without a token where none is needed, and whoever wrote the configuration.
+/// Both have this machine in hand, so what one of them owns obeys the other.
+pub const LOCAL: &str = "local";
+
 /// A message, with AO's field names. In JSON `Tags` is a list, and a text that was not given is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

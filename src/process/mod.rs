@@ -23,7 +23,7 @@ pub use comparison::{bytes_difference, json_difference, outcome_difference};
 pub use definition::{Defaults, Definition, DeviceKind, ErrorStrategy, ProcessOrigin, Specification};
 pub use error::RequestError;
 pub use mark::{Mark, MarkPosition, MarkSource, MarkSourceError, PushChain};
-pub use message::{CursorStep, Draft, Entry, EntryKind, Message, Origin, Scheduled};
+pub use message::{CursorStep, Draft, Entry, EntryKind, LOCAL, Message, Origin, Scheduled};
 pub use monitor::{MonitorOrigin, MonitorRecord, MonitorSource};
 pub use outbox::{DeadLetter, OutboxItem, OutboxKey, Sent, SentKind};
 pub use outcome::{Assignment, Cause, Computed, Json, Outcome, SentMessage, Spawn, Stored};

@@ -43,6 +43,11 @@ async fn a_module_goes_on_over_kills_and_idle_times() {
             expected += 1;
             assert_eq!(api.outcome("counter", "").await["Output"], expected);
         }
+        // Whoever wrote the configuration is whoever asks without a token.
+        let log = api.get("/processes/counter/schedule?limit=2").await.expect(200).json();
+        for edge in log["edges"].as_array().expect("a page") {
+            assert_eq!((&edge["node"]["From"], &edge["node"]["Owner"]), (&json!("local"), &json!("local")), "{log}");
+        }
         assert_eq!(api.get("/processes/counter/verify").await.expect(200).json(), json!({ "equal": true }));
         program.kill().await;
     }

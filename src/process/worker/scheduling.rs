@@ -9,7 +9,7 @@ use crate::clock::Millis;
 use crate::config::limits::Limits;
 use crate::ids::{BlobHash, MessageId, Slot};
 use crate::process::{
-    Commit, CommitResult, CursorStep, Definition, Draft, Durability, Entry, EntryKind, Halt, Message, Origin,
+    Commit, CommitResult, CursorStep, Definition, Draft, Durability, Entry, EntryKind, Halt, LOCAL, Message, Origin,
     ProcessOrigin, ProcessRecord, Record, RequestError, Tag, Writer,
 };
 
@@ -77,7 +77,7 @@ impl<R: Waiting> Core<R> {
     ) {
         let slot = Slot::after(self.assigned);
         let (source, from) = said.map_or((None, None), |(source, from)| (Some(source), Some(from)));
-        let from = from.unwrap_or_else(|| "local".to_owned());
+        let from = from.unwrap_or_else(|| LOCAL.to_owned());
         let cursor = self.adopted_cursor(&definition.specification.cron, self.last_timestamp.max(now));
         let message = cursor.and_then(|cursor| Ok((cursor, self.definition_message(slot, &definition, from)?)));
         let (cursor, message) = match message {
