@@ -98,7 +98,7 @@ fn main() {
 fn become_helper() {
     match Cli::try_parse().map(Cli::command) {
         Ok(Command::Guard(args)) => {
-            guard::run(&args.lock, &args.mark).unwrap();
+            guard::run(&args.lock, &args.mark, args.again).unwrap();
             std::process::exit(0);
         }
         Ok(Command::Launch(args)) => panic!("{}", launch::run(args.data, &args.program)),

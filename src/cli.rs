@@ -67,6 +67,9 @@ pub struct GuardArgs {
     /// What the programs of the node have in their environment.
     #[arg(long)]
     pub mark: String,
+    /// Takes the place of one that died: those who have the mark are the living node's.
+    #[arg(long)]
+    pub again: bool,
 }
 
 /// What to become.

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         }
         Command::Run(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(run),
         Command::Check(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(|config| check(&config)),
-        Command::Guard(args) => guard::run(&args.lock, &args.mark)
+        Command::Guard(args) => guard::run(&args.lock, &args.mark, args.again)
             .map_err(|error| NodeError::Internal(format!("{}: {error}", args.lock.display()))),
         // It only returns where it failed.
         Command::Launch(args) => Err(NodeError::Internal(format!(

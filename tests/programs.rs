@@ -168,6 +168,21 @@ mod programs {
     }
 
     #[test]
+    fn a_program_that_ends_is_noticed_while_somebody_holds_its_output() {
+        let bench = Bench::new();
+        let leaves = r#"compute) [ -e left ] && ok '{}' || { sleep 1000 & : > left; exit 3; } ;;"#;
+        let mut device = bench.device(&handler(leaves), Interrupt::default(), Mode::Live);
+        let broken = device.compute(&entry(1), Mode::Live);
+        let Err(DeviceError::Fault(text)) = &broken else { panic!("{broken:?}") };
+        assert!(text.contains("the program ended and left somebody"), "{text}");
+        output(device.compute(&entry(1), Mode::Live));
+        drop(device);
+        // What it said before it ended counts.
+        let says = r#"compute) sleep 1000 & ok '{"State":1}'; exit 0 ;;"#;
+        output(bench.device(&handler(says), Interrupt::default(), Mode::Live).compute(&entry(2), Mode::Live));
+    }
+
+    #[test]
     fn two_programs_of_a_process_never_run_at_once() {
         let bench = Bench::new();
         // It hears no request to end. Whoever finds the one before it alive says so.

@@ -209,6 +209,7 @@ fn refused(error: VerifyError) -> RequestError {
     match error {
         VerifyError::NotRepeatable { .. } => RequestError::Conflict(error.to_string()),
         VerifyError::Interrupted(_) => RequestError::node_stops(),
+        VerifyError::Unread(text) => RequestError::Store(text),
         VerifyError::Failed(text) => RequestError::Internal(text),
     }
 }

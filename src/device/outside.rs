@@ -65,8 +65,13 @@ impl Outside {
         let held = self.clone();
         let builder = std::thread::Builder::new().name("outside".to_owned()).stack_size(STACK);
         if let Err(error) = builder.spawn(move || held.live()) {
-            self.lock().threads -= 1;
             warn!(target: "compute", event = "thread_refused", %error, "no further thread for calls outside can be had");
+            let mut state = self.lock();
+            state.threads -= 1;
+            let unserved = if state.threads == 0 { std::mem::take(&mut state.jobs) } else { VecDeque::new() };
+            drop(state);
+            // Nobody would ever come to them. Whoever is told of the loss tries again later.
+            drop(unserved);
         }
     }
 

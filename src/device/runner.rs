@@ -267,15 +267,17 @@ impl Runner {
                 if Some(snapshot.slot) > recorded || self.is_too_dangerous(&snapshot) {
                     continue;
                 }
+                // Reading it takes memory, too.
+                self.note(Noted::Restore, snapshot.slot);
                 let bytes = match self.log.read_snapshot(&self.process, &snapshot) {
                     Ok(bytes) => bytes,
                     Err(error) => {
+                        self.rest();
                         warn!(target: "worker", event = "snapshot_unusable", process = %self.process,
                             slot = snapshot.slot.0, error, "taking the snapshot before it");
                         continue;
                     }
                 };
-                self.note(Noted::Restore, snapshot.slot);
                 let (definition, mut device) = self.create(snapshot.definition).map_err(|error| error.to_string())?;
                 match device.restore(&bytes) {
                     Ok(()) => {
@@ -285,8 +287,11 @@ impl Runner {
                         self.tell_restored(&snapshot);
                         break;
                     }
-                    Err(error) => warn!(target: "worker", event = "snapshot_unusable", process = %self.process,
-                        slot = snapshot.slot.0, %error, "taking the snapshot before it"),
+                    Err(error) => {
+                        self.rest();
+                        warn!(target: "worker", event = "snapshot_unusable", process = %self.process,
+                            slot = snapshot.slot.0, %error, "taking the snapshot before it");
+                    }
                 }
             }
         }

@@ -26,7 +26,10 @@ pub enum VerifyError {
     /// It was asked to end before it was done.
     #[error("the verification of process {0} was interrupted; ask again")]
     Interrupted(ProcessId),
-    /// The store, the device or the machine failed. It may be tried again.
+    /// What is stored cannot be read.
+    #[error("{0}")]
+    Unread(String),
+    /// The device or the machine failed. It may be tried again.
     #[error("{0}")]
     Failed(String),
 }
@@ -133,7 +136,7 @@ impl Verifier {
         let Some(going) = &mut self.going else { return Ok(Verifying::More(Slot::ZERO)) };
         while going.runner.position() < Some(goal) {
             let slot = Slot::after(going.runner.position());
-            let (entry, recorded) = going.feed.take(slot).map_err(|error| claimed.failed(&error))?;
+            let (entry, recorded) = going.feed.take(slot).map_err(|error| claimed.unread(&error))?;
             let recorded = recorded.ok_or_else(|| claimed.failed(&format!("slot {slot} has no outcome")))?;
             match going.runner.verify(&entry, &recorded) {
                 Ok(true) => going.verdict.outcomes += 1,
@@ -201,7 +204,7 @@ impl Claimed {
     /// The snapshot after the last slot, if it is kept and can be read.
     fn snapshot(&self, log: &dyn LogReader) -> Result<Option<Arc<[u8]>>, VerifyError> {
         let Self { process, slot, .. } = self;
-        let snapshots = log.snapshots(process).map_err(|error| self.failed(&error))?;
+        let snapshots = log.snapshots(process).map_err(|error| self.unread(&error))?;
         let Some(snapshot) = snapshots.iter().find(|snapshot| snapshot.slot == *slot) else { return Ok(None) };
         match log.read_snapshot(process, snapshot) {
             Ok(bytes) => Ok(Some(bytes)),
@@ -226,6 +229,14 @@ impl Claimed {
     }
 
     fn failed(&self, what: &str) -> VerifyError {
-        VerifyError::Failed(format!("verification of process {} up to slot {}: {what}", self.process, self.slot))
+        VerifyError::Failed(self.about(what))
+    }
+
+    fn unread(&self, what: &str) -> VerifyError {
+        VerifyError::Unread(self.about(what))
+    }
+
+    fn about(&self, what: &str) -> String {
+        format!("verification of process {} up to slot {}: {what}", self.process, self.slot)
     }
 }

@@ -15,7 +15,7 @@ use super::face::Face;
 use super::guard::Caller;
 use super::hang_up::hung_up;
 use super::query::Query;
-use super::wire::{ComputedOut, MessageIn, Object, PageOut, ProcessIn, ProcessOut, ScheduledOut, read_json};
+use super::wire::{ComputedOut, DeviceIn, MessageIn, Object, PageOut, ProcessIn, ProcessOut, ScheduledOut, read_json};
 use crate::actors::code;
 use crate::device::Difference;
 use crate::ids::{BlobHash, ProcessId};
@@ -58,6 +58,7 @@ fn process(id: &Path<String>) -> Result<ProcessId, ApiError> {
 
 async fn create(face: Data<Face>, caller: Caller, body: Payload) -> Answer {
     let body = face.body(body).await?;
+    refuse_operators_devices(&body)?;
     let wanted: ProcessIn = read_json(&body, "a process")?;
     let id = match &wanted.id {
         Some(id) => ProcessId::parse(id)?,
@@ -69,11 +70,18 @@ async fn create(face: Data<Face>, caller: Caller, body: Payload) -> Answer {
     Ok(if created { HttpResponse::Created().json(body) } else { HttpResponse::Ok().json(body) })
 }
 
-/// What the client wants the process to be, if it may.
-async fn define(face: &Face, mut wanted: ProcessIn, caller: &Caller) -> Result<Define, ApiError> {
-    if DeviceKind::OPERATOR_ONLY.contains(&wanted.device.as_str()) {
-        return Err(RequestError::DeviceNotAllowed(wanted.device).into());
+/// Devices that only the configuration may name are refused as such, whatever else is asked of them.
+fn refuse_operators_devices(body: &[u8]) -> Result<(), RequestError> {
+    match serde_json::from_slice::<DeviceIn>(body) {
+        Ok(DeviceIn { device }) if DeviceKind::OPERATOR_ONLY.contains(&device.as_str()) => {
+            Err(RequestError::DeviceNotAllowed(device))
+        }
+        _ => Ok(()),
     }
+}
+
+/// What the client wants the process to be.
+async fn define(face: &Face, mut wanted: ProcessIn, caller: &Caller) -> Result<Define, ApiError> {
     let Some(device) = DeviceKind::parse(&wanted.device) else {
         let known = DeviceKind::NAMES.join(", ");
         return Err(ApiError::bad_request(format!("device: found {:?}, expected one of {known}", wanted.device)));

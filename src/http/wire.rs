@@ -141,6 +141,13 @@ impl<'de> Visitor<'de> for TagsVisitor {
     }
 }
 
+/// The device that the body of `POST /processes` names, whatever else it has.
+#[derive(Debug, Deserialize)]
+pub struct DeviceIn {
+    /// Its kind.
+    pub device: String,
+}
+
 /// The body of `POST /processes`.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -79,7 +79,12 @@ fn a_process_of_its_own_limits_ends_at_them() {
 fn devices_of_the_operator_are_not_for_requests() {
     lua("", async |node| {
         for device in ["exec", "remote"] {
-            let body = json!({ "id": "p", "device": device, "source": "x" }).to_string();
+            for more in [json!({ "source": "x" }), json!({ "command": ["sh"] }), json!({ "url": "http://x" })] {
+                let mut body = json!({ "id": "p", "device": device });
+                body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+                node.post("/processes", body.to_string()).await.refusal(403, "device_not_allowed");
+            }
+            let body = json!({ "id": "p", "device": device }).to_string();
             let said = node.post("/processes", body).await.refusal(403, "device_not_allowed");
             assert!(said.contains(device), "{said}");
         }

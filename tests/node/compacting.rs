@@ -133,6 +133,8 @@ async fn an_archived_log_is_read_computed_and_restored_as_before() {
     std::fs::remove_file(&archive).unwrap();
     let refused = api.get("/processes/great/results?limit=5").await.expect(503).text;
     assert!(refused.contains("slot 1 of process great") && refused.contains(archive.to_str().unwrap()), "{refused}");
+    let unverified = api.get("/processes/great/verify?slot=5").await.expect(503).json();
+    assert_eq!(unverified["error"]["code"], "store", "{unverified}");
     assert_eq!(api.outcome("great", "").await["Output"], SLOTS + 1, "what is new does not need it");
     std::fs::write(&archive, good).unwrap();
     api.get("/processes/great/results?limit=5").await.expect(200);

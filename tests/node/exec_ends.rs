@@ -75,7 +75,8 @@ async fn a_guardian_that_dies_is_replaced() {
     kill(guardian);
     program.events.wait("guardian_died").await;
     let next = until("there is another", async || guardians(&home).into_iter().find(|pid| *pid != guardian)).await;
-    assert_eq!(program.api().await.outcome("p", "").await["Output"], 2, "the program has not noticed");
+    assert_eq!(program.api().await.outcome("p", "").await["Output"], 2);
+    assert!(left.iter().all(|pid| lives(*pid)), "the program and its family have not noticed");
     program.kill().await;
     until_gone("the family ends", &left).await;
     until_gone("the guardian ends", &[next]).await;

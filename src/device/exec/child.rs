@@ -6,7 +6,6 @@ use std::path::Path;
 use std::process::{self, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use serde::Serialize;
 use serde_json::value::RawValue;
 
@@ -120,9 +119,7 @@ impl Child {
 
     /// Whether it ended, by itself or not. Its number stays its own until it is [reaped](Self::reap).
     pub(super) fn has_ended(&self) -> bool {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let pid = Pid::from_raw(self.family.number());
-        pid.is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), options), Ok(None)))
+        self.family.has_no_leader()
     }
 
     /// Gives its number back to the system. It has ended.

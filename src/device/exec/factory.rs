@@ -7,10 +7,14 @@ use super::device::ExecDevice;
 use super::host::ExecHost;
 use super::session::Role;
 use crate::config::Command;
+use crate::config::limits::Limits;
 use crate::device::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode, Ping};
 use crate::group::Grouper;
 use crate::ids::ProcessId;
 use crate::process::{Definition, DeviceKind};
+
+/// The longest state, whatever the limit says: it is part of the commit of its outcome, and commits have an end.
+const STATE_MOST: u64 = 64 << 20;
 
 /// Makes devices that run programs. Clones share their host.
 #[derive(Clone, Debug)]
@@ -39,7 +43,7 @@ impl DeviceFactory for ExecFactory {
             host: self.host.clone(),
             process: process.clone(),
             command: command(source)?,
-            limits: definition.limits.clone(),
+            limits: Limits { state_size: definition.limits.state_size.min(STATE_MOST), ..definition.limits.clone() },
             tags: definition.specification.tags.clone().into(),
             interrupt,
             is_own: mode != Mode::Trial,

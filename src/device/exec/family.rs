@@ -1,7 +1,7 @@
 //! Process groups of the system: a program and what it started.
 
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, test_kill_process_group, waitid};
 
 /// The process group that a program leads. Its number is nobody else's as long as the program, dead or alive, was not
 /// waited for.
@@ -24,6 +24,12 @@ impl Family {
         if let Some(leader) = Pid::from_raw(self.0) {
             let _ = kill_process_group(leader, signal);
         }
+    }
+
+    /// Whether the leader, a child of this host process that was not waited for, has ended.
+    pub(super) fn has_no_leader(self) -> bool {
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        Pid::from_raw(self.0).is_none_or(|pid| !matches!(waitid(WaitId::Pid(pid), options), Ok(None)))
     }
 
     /// The most memory that the leader had so far, in bytes; 0 where the system does not say.

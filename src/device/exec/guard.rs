@@ -29,8 +29,9 @@ pub(super) const READY: &str = "ready";
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK: Duration = Duration::from_millis(5);
 
-/// Watches over the programs of the node that holds the other end of standard input. Returns when they are gone.
-pub fn run(lock: &Path, mark: &str) -> io::Result<()> {
+/// Watches over the programs of the node that holds the other end of standard input. Returns when they are gone. What an
+/// earlier node left is ended first, but not by a guardian that is there `again`: what it finds is what it has to guard.
+pub fn run(lock: &Path, mark: &str, again: bool) -> io::Result<()> {
     // The node's terminal and its service manager mean the node when they signal.
     let _ = setsid();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
@@ -40,7 +41,9 @@ pub fn run(lock: &Path, mark: &str) -> io::Result<()> {
 
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(lock)?;
     rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockExclusive))?;
-    end_all(&BTreeSet::new(), mark);
+    if !again {
+        end_all(&BTreeSet::new(), mark);
+    }
     let mut stdout = io::stdout();
     writeln!(stdout, "{READY}")?;
     stdout.flush()?;

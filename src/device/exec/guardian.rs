@@ -27,12 +27,14 @@ pub(super) struct Guardian {
     mark: String,
     families: BTreeSet<Family>,
     running: Option<Child>,
+    /// Whether what an earlier node left is gone.
+    has_swept: bool,
 }
 
 impl Guardian {
     /// A guardian that is not started yet. `lock` is its file, `mark` what the environment of this node's programs holds.
     pub(super) fn new(program: PathBuf, lock: &Path, mark: String) -> Self {
-        Self { program, lock: lock.to_owned(), mark, families: BTreeSet::new(), running: None }
+        Self { program, lock: lock.to_owned(), mark, families: BTreeSet::new(), running: None, has_swept: false }
     }
 
     /// Has it run. Where it does not, waits until what an earlier node left is gone.
@@ -46,6 +48,7 @@ impl Guardian {
         }
         let mut started = Command::new(&self.program)
             .arg("guard")
+            .args(self.has_swept.then_some("--again"))
             .args(["--mark", &self.mark, "--lock"])
             .arg(&self.lock)
             .env_clear()
@@ -59,7 +62,7 @@ impl Guardian {
             let _ = started.wait();
             return Err(error);
         }
-        self.running = Some(started);
+        (self.running, self.has_swept) = (Some(started), true);
         Ok(())
     }
 

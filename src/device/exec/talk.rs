@@ -130,7 +130,12 @@ impl Talk {
                     false => TalkError::TooLate { method, time: bounds.time },
                 });
             }
-            self.exchange(&mut unsent, LOOK.min(deadline - now))?;
+            // What it has said before is still to be read; what it started may hold its standard output for ever.
+            let has_ended = self.family.has_no_leader();
+            let wait = if has_ended { Duration::ZERO } else { LOOK.min(deadline - now) };
+            if !self.exchange(&mut unsent, wait)? && has_ended {
+                return Err(TalkError::Ended("and left somebody who holds its standard output"));
+            }
         }
     }
 
@@ -140,8 +145,8 @@ impl Talk {
         Ok(line.map(|line| rpc::answer(&line)).transpose()?)
     }
 
-    /// Writes and reads what can be within `wait`.
-    fn exchange(&mut self, unsent: &mut &[u8], wait: Duration) -> Result<(), TalkError> {
+    /// Writes and reads what can be within `wait`. Says whether there was anything to read.
+    fn exchange(&mut self, unsent: &mut &[u8], wait: Duration) -> Result<bool, TalkError> {
         let mut ready = [PollFd::new(&self.stdout, PollFlags::IN), PollFd::new(&self.stdin, PollFlags::OUT)];
         let polled = if unsent.is_empty() { &mut ready[..1] } else { &mut ready[..] };
         match poll(polled, Some(&timespec(wait))) {
@@ -164,7 +169,7 @@ impl Talk {
                 Err(error) => return Err(io::Error::from(error).into()),
             }
         }
-        Ok(())
+        Ok(can_read)
     }
 
     fn read_some(&mut self) -> Result<(), TalkError> {

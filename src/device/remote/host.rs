@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle};
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(super) struct RemoteHost {
     waits: WaitTable,
     /// Set up by the first call: a node without remote processes has none.
-    link: Arc<OnceLock<Result<Link, String>>>,
+    link: Arc<Mutex<Option<Arc<Link>>>>,
 }
 
 #[derive(Debug)]
@@ -51,14 +51,23 @@ impl RemoteHost {
         &self.waits
     }
 
+    /// What could not be set up is tried again by the next call.
+    fn link(&self) -> Result<Arc<Link>, String> {
+        // Nothing is left half done under this lock.
+        let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*link {
+            Some(link) => Ok(link.clone()),
+            None => Ok(link.insert(Arc::new(Link::open()?)).clone()),
+        }
+    }
+
     /// Lets `work` run with the client, and waits for it until `interrupt` is raised.
     pub(super) fn wait_for<W: Future<Output: Send> + Send + 'static>(
         &self,
         interrupt: &Interrupt,
         work: impl FnOnce(Client) -> W,
     ) -> Result<W::Output, Unheard> {
-        let link = self.link.get_or_init(Link::open).as_ref();
-        let link = link.map_err(|error| Unheard::Failed(error.clone()))?;
+        let link = self.link().map_err(Unheard::Failed)?;
         let (sender, receiver) = mpsc::sync_channel(1);
         let work = work(link.client.clone());
         let task = link.runtime.spawn(async move {

@@ -73,7 +73,12 @@ impl Runner {
         self.may_replay(slot)?;
         self.note(Noted::Replay, slot);
         let replayed = self.replay_noted(entry, recorded);
-        self.survived(Noted::Replay, slot);
+        // One that was cut short may have been on its way to its end.
+        if replayed.is_ok() {
+            self.survived(Noted::Replay, slot)
+        } else {
+            self.rest()
+        }
         replayed
     }
 

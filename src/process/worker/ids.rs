@@ -22,6 +22,8 @@ pub(super) struct IdWindow {
 impl IdWindow {
     const PER_MESSAGE: usize = 2;
     const LOOK_AHEAD: usize = 64;
+    /// An hour.
+    const PAUSE: Millis = 3_600_000;
 
     pub(super) fn new(retention: Duration) -> Self {
         Self {
@@ -64,7 +66,12 @@ impl IdWindow {
                 if Some(self.next) > last || reads == 1 {
                     break;
                 }
-                self.oldest = history.ids_from(self.next, Self::LOOK_AHEAD)?.into();
+                let read = history.ids_from(self.next, Self::LOOK_AHEAD);
+                if read.is_err() {
+                    // What can't be read now is not asked for by each message.
+                    self.quiet_until = now.saturating_add(Self::PAUSE);
+                }
+                self.oldest = read?.into();
                 reads += 1;
             }
             let Some(OldId { slot, origin, id, timestamp, is_marked }) = self.oldest.front() else { break };

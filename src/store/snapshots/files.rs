@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use super::chain::{Chain, expect};
 use super::decode::unpack;
 use super::encode::{Encoded, State, changed, encode};
-use super::format::{BEGINNING, front_length};
+use super::format::{BEGINNING, FormatError, front_length};
 use super::pages::{PageHash, Pages};
 use crate::ids::{BlobHash, ProcessId, Shard, Slot};
 use crate::metrics::COUNTERS;
@@ -109,7 +109,14 @@ impl SnapshotFiles {
             };
             let unpacked = expect(&bytes, process, file, before)
                 .and_then(|(front, payload)| unpack(&front, payload, std::mem::take(&mut state), file.state));
-            state = unpacked.map_err(|error| damaged(error.to_string()))?;
+            state = unpacked.map_err(|error| match error {
+                // Not the file's fault: another program or another moment can read it.
+                FormatError::Memory(_) | FormatError::Packing(_) | FormatError::Version(_) => {
+                    let reason = format!("snapshot {}: {error}", self.path(process, file).display());
+                    ReadError::Engine { folder: self.data.display().to_string(), reason }
+                }
+                error => damaged(error.to_string()),
+            })?;
             before = Some(file);
         }
         match snapshot.files.last() {

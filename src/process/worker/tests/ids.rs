@@ -1,8 +1,14 @@
 //! Ids of clients are remembered for a time, and then cost nothing.
 
+use std::cell::Cell;
+use std::time::Duration;
+
 use super::fake_store::Fate;
 use super::world::{GONE, World};
-use crate::ids::Slot;
+use crate::ids::{MessageId, Slot};
+use crate::process::worker::ids::IdWindow;
+use crate::process::worker::types::{History, OldId};
+use crate::process::{KnownId, MarkPosition, MarkSource, Origin};
 
 /// The retention of [`options`](super::world::options) is a second.
 const LATER: u64 = 1001;
@@ -98,4 +104,34 @@ fn a_new_worker_goes_on_forgetting_where_the_last_one_stopped() {
     let mut kept: Vec<_> = world.store.data.ids.values().map(|known| known.slot.0).collect();
     kept.sort_unstable();
     assert_eq!(kept, [4, 5]);
+}
+
+/// A past that cannot be read, and how often somebody tried.
+#[derive(Default)]
+struct Lost(Cell<u32>);
+
+impl History for Lost {
+    fn known_id(&self, _: Origin, _: &MessageId) -> Result<Option<KnownId>, String> {
+        Ok(None)
+    }
+
+    fn ids_from(&self, _: Slot, _: usize) -> Result<Vec<OldId>, String> {
+        self.0.set(self.0.get() + 1);
+        Err("lost".to_owned())
+    }
+
+    fn mark(&self, _: &MarkSource) -> Result<Option<MarkPosition>, String> {
+        Ok(None)
+    }
+}
+
+#[test]
+fn a_past_that_cannot_be_read_is_asked_for_once_an_hour() {
+    let (mut window, lost) = (IdWindow::new(Duration::from_secs(1)), Lost::default());
+    let mut failed = 0;
+    for minute in 0..120 {
+        let forgotten = window.forget(1_000_000 + minute * 60_000, Some(Slot(9)), &lost, |_, _| false);
+        failed += u32::from(forgotten.is_err());
+    }
+    assert_eq!((failed, lost.0.get()), (2, 2));
 }
