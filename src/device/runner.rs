@@ -2,6 +2,7 @@
 
 mod crashed;
 mod replay;
+mod restore;
 mod verify;
 
 pub(super) use replay::Unreplayed;
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::info;
 
 use super::at_work::WorkSign;
 use super::crash::{Call as Noted, CrashBook, Noting};
@@ -22,9 +23,7 @@ use super::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, StateView
 use crate::clock::thread_cpu_time;
 use crate::ids::{ProcessId, Slot};
 use crate::process::worker::{Base, TurnDone, TurnPlan};
-use crate::process::{
-    Cause, Computed, Definition, Entry, EntryKind, ErrorStrategy, Halt, Json, Outcome, RequestError, SnapshotRef,
-};
+use crate::process::{Cause, Computed, Definition, Entry, EntryKind, ErrorStrategy, Halt, Json, Outcome, RequestError};
 
 /// A turn ends when its outcomes have so many bytes, so that one commit can hold them.
 const TURN_WEIGHT: u64 = 8 << 20;
@@ -258,55 +257,6 @@ impl Runner {
         self.rest();
         self.sign.end();
         step
-    }
-
-    /// Finds the newest snapshot that can be read. Without one the log is replayed from slot 0.
-    fn restore(&mut self, recorded: Option<Slot>) -> Result<(), String> {
-        if recorded.is_some() {
-            for snapshot in self.log.snapshots(&self.process)? {
-                if Some(snapshot.slot) > recorded || self.is_too_dangerous(&snapshot) {
-                    continue;
-                }
-                // Reading it takes memory, too.
-                self.note(Noted::Restore, snapshot.slot);
-                let bytes = match self.log.read_snapshot(&self.process, &snapshot) {
-                    Ok(bytes) => bytes,
-                    Err(error) => {
-                        self.rest();
-                        warn!(target: "worker", event = "snapshot_unusable", process = %self.process,
-                            slot = snapshot.slot.0, error, "taking the snapshot before it");
-                        continue;
-                    }
-                };
-                let (definition, mut device) = self.create(snapshot.definition).map_err(|error| error.to_string())?;
-                match device.restore(&bytes) {
-                    Ok(()) => {
-                        self.survived(Noted::Restore, snapshot.slot);
-                        self.install(snapshot.definition, &definition, device);
-                        self.position = Some(snapshot.slot);
-                        self.tell_restored(&snapshot);
-                        break;
-                    }
-                    Err(error) => {
-                        self.rest();
-                        warn!(target: "worker", event = "snapshot_unusable", process = %self.process,
-                            slot = snapshot.slot.0, %error, "taking the snapshot before it");
-                    }
-                }
-            }
-        }
-        self.is_restored = true;
-        Ok(())
-    }
-
-    fn tell_restored(&self, snapshot: &SnapshotRef) {
-        let (process, slot, size) = (&self.process, snapshot.slot.0, snapshot.size);
-        match self.purpose {
-            Purpose::Worker => info!(target: "worker", event = "restored", %process, group = %process, slot, size),
-            Purpose::Base | Purpose::Verification { .. } => {
-                debug!(target: "device", event = "base_restored", %process, slot, size);
-            }
-        }
     }
 
     /// Reads the definition of a slot and makes its device, without state.
