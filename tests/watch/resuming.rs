@@ -13,9 +13,14 @@ fn what_changed_while_nobody_watched_is_told_and_nothing_twice() {
     for backend in [BackendKind::Connector, BackendKind::Poll] {
         let Some(watcher) = Watcher::start(with(backend)) else { continue };
         let (stays, goes) = (patient(), patient());
-        for child in [&stays, &goes] {
-            watcher.wait_for(|event| event.process.pid.0 == child.id() && event.process.name.as_str() == "sleep");
-        }
+        // Which of them is seen first under its last name is chance.
+        let mut unnamed = HashSet::from([stays.id(), goes.id()]);
+        watcher.wait_for(|event| {
+            if event.process.name.as_str() == "sleep" {
+                unnamed.remove(&event.process.pid.0);
+            }
+            unnamed.is_empty()
+        });
         let (memory, counted) = (watcher.watch.memory(), watcher.watch.numbers().created);
         watcher.watch.stop();
         let (gone, comes) = (goes.id(), patient());

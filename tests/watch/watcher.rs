@@ -76,7 +76,7 @@ impl Watcher {
     }
 
     /// Waits for an event.
-    pub fn wait_for(&self, is_it: impl Fn(&HostEvent) -> bool) -> HostEvent {
+    pub fn wait_for(&self, mut is_it: impl FnMut(&HostEvent) -> bool) -> HostEvent {
         let deadline = Instant::now() + LONG;
         while Instant::now() < deadline {
             if let Report::Event(event) = self.reports.recv_timeout(LONG).unwrap()
