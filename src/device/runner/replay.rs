@@ -92,8 +92,9 @@ impl Runner {
             self.switch(recorded.definition).map_err(fault)?;
             return self.repeat(recorded, |device, mode| device.compute(entry, mode));
         }
-        // A slot that was tried again under later code, and failed, leaves that code in force.
-        if recorded.definition > slot && !matches!(recorded.cause, Cause::Skipped | Cause::Crashed) {
+        // A slot that was tried again under another definition, and failed, leaves that one in force: a later one, or the
+        // newest before it that had been given up. What no definition computed names its own slot.
+        if recorded.definition != slot && !matches!(recorded.cause, Cause::Skipped | Cause::Crashed) {
             self.switch(recorded.definition).map_err(fault)?;
         }
         Ok(())

@@ -242,3 +242,23 @@ fn a_message_that_a_later_definition_was_to_save_leaves_that_one_in_force_or_not
     let causes = compare(&fails).unwrap();
     assert_eq!(causes[1], Cause::Error, "it is tried again under later code that takes failures as they come");
 }
+
+#[test]
+fn a_message_that_fails_again_under_a_definition_that_was_given_up_leaves_that_one_in_force() {
+    let mut crashed = vec![false; 16];
+    crashed[1] = true;
+    let story = Story {
+        steps: vec![
+            Step::Define(0, ErrorStrategy::Throw),
+            Step::Define(1, ErrorStrategy::Ignore),
+            Step::Send("fail"),
+            Step::Send("pick"),
+        ],
+        halts: vec![Some(0)],
+        restarts: vec![false; 16],
+        kept: vec![false; 16],
+        crashed,
+    };
+    let causes = compare(&story).unwrap();
+    assert_eq!(causes, [Cause::Success, Cause::Crashed, Cause::Error, Cause::Error]);
+}
