@@ -8,6 +8,7 @@ mod crashes;
 mod definitions;
 mod files;
 mod observing;
+mod peers;
 mod reload;
 mod signals;
 mod watchdog;
@@ -32,7 +33,7 @@ use crate::actors::{
     Delivery, Environment, GroupMonitor, GroupRegistry, Hub, HubOptions, MemoryLedger, Readiness, Services, TrialRoom,
     take_up_pending,
 };
-use crate::client::{self, Client};
+use crate::client::{self, Client, Peers};
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, HttpConfig};
 use crate::device::crash::CrashBook;
@@ -106,6 +107,7 @@ pub struct Node {
     readiness: Arc<Readiness>,
     server: ServerHandle,
     exec: ExecHost,
+    peers: Peers,
     tasks: Vec<JoinHandle<()>>,
 }
 
@@ -115,6 +117,7 @@ struct Ground {
     factory: Arc<dyn DeviceFactory>,
     exec: ExecHost,
     waits: WaitTable,
+    peers: Peers,
     crashes: Arc<CrashBook>,
     max_connections: usize,
 }
@@ -124,7 +127,7 @@ pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
     let mut signals = Signals::listen().map_err(|error| NodeError::Internal(format!("signals: {error}")))?;
     let node = Node::start(&config).await?;
     notify(&[sd_notify::NotifyState::Ready]);
-    let mut reloader = reload::Reloader::new(config.clone());
+    let mut reloader = reload::Reloader::new(config.clone(), node.peers.clone());
     loop {
         match signals.next().await {
             Signal::Stop(name) => {
@@ -142,9 +145,9 @@ impl Node {
     /// Starts a node. Must be called within an actix system.
     pub async fn start(config: &Config) -> Result<Self, NodeError> {
         let waits = WaitTable::default();
-        let exec = exec_host(config, &waits);
-        let factory: Arc<dyn DeviceFactory> =
-            Arc::new(make_devices(exec.clone(), Some(config.node.data_dir.join(COMPILED)), &waits)?);
+        let (exec, peers) = (exec_host(config, &waits), Peers::new(peers::of(config)?));
+        let compiled = config.node.data_dir.join(COMPILED);
+        let factory: Arc<dyn DeviceFactory> = Arc::new(make_devices(exec.clone(), Some(compiled), &waits, &peers)?);
         check_sources(config, factory.as_ref())?;
         let max_connections = files::make_room(config.http.max_connections);
         let store = Store::open(StoreOptions {
@@ -160,7 +163,7 @@ impl Node {
             started.map_err(|error| refused(error.to_string()))?.map_err(|error| refused(error.to_string()))?;
         }
         let crashes = crashes::open(config, &store);
-        let ground = Ground { store, factory, exec, waits, crashes: crashes.clone(), max_connections };
+        let ground = Ground { store, factory, exec, waits, peers, crashes: crashes.clone(), max_connections };
         let started = Self::start_on(ground, config).await;
         if started.is_err() {
             // It ends in good order.
@@ -170,7 +173,7 @@ impl Node {
     }
 
     async fn start_on(ground: Ground, config: &Config) -> Result<Self, NodeError> {
-        let Ground { store, factory, exec, waits, crashes, max_connections } = ground;
+        let Ground { store, factory, exec, waits, peers, crashes, max_connections } = ground;
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let environment = Arc::new(environment(config, store.clone(), factory, crashes, cores)?);
         let arbiters: Vec<Arbiter> = (0..cores).map(|_| Arbiter::new()).collect();
@@ -182,7 +185,7 @@ impl Node {
         definitions::define_all(&hub, config).await?;
 
         let readiness = Arc::new(Readiness::default());
-        let client = Client::new(client::Options::default());
+        let client = Client::new(client::Options { peers: peers.clone(), ..client::Options::default() });
         let client = client.map_err(|error| NodeError::Internal(format!("outgoing HTTP: {error}")))?;
         let delivery = Delivery::new(hub.clone(), config, &client);
         let delivery = Arc::new(delivery.map_err(|error| NodeError::Setup(format!("route: {error}")))?);
@@ -211,7 +214,7 @@ impl Node {
         ];
         info!(target: "http", event = "listening", addr = %address, name = config.node.name,
             data_dir = %config.node.data_dir.display(), config = %config.origin);
-        Ok(Self { hub, address, store, arbiters, observing, readiness, server: handle, exec, tasks })
+        Ok(Self { hub, address, store, arbiters, observing, readiness, server: handle, exec, peers, tasks })
     }
 
     /// The way to its processes.
@@ -273,14 +276,20 @@ impl Node {
 /// What makes the devices of a node with this configuration. Nothing is started or written by it.
 ///
 /// # Errors
-/// The engine of modules does not start here.
+/// The engine of modules does not start here, or an address of a peer is none.
 pub fn devices(config: &Config) -> Result<Devices, NodeError> {
     let waits = WaitTable::default();
-    make_devices(exec_host(config, &waits), None, &waits)
+    let peers = Peers::new(peers::of(config)?);
+    make_devices(exec_host(config, &waits), None, &waits, &peers)
 }
 
-fn make_devices(exec: ExecHost, compiled: Option<PathBuf>, waits: &WaitTable) -> Result<Devices, NodeError> {
-    Devices::start(compiled, exec, waits.clone()).map_err(|error| NodeError::Internal(error.to_string()))
+fn make_devices(
+    exec: ExecHost,
+    compiled: Option<PathBuf>,
+    waits: &WaitTable,
+    peers: &Peers,
+) -> Result<Devices, NodeError> {
+    Devices::start(compiled, exec, waits.clone(), peers.clone()).map_err(|error| NodeError::Internal(error.to_string()))
 }
 
 fn exec_host(config: &Config, waits: &WaitTable) -> ExecHost {

@@ -29,6 +29,7 @@ mod node {
     mod metrics;
     mod modules;
     mod outside;
+    mod peers;
     mod prometheus;
     mod pushes;
     mod remote;

@@ -49,7 +49,7 @@ impl Delivery {
         let PushConfig { max_depth, max_messages, .. } = config.push;
         let mut nodes = HashMap::new();
         for route in &config.routes {
-            nodes.insert(route.url.clone(), Node::new(client.clone(), &route.url, None)?);
+            nodes.insert(route.url.clone(), Node::new(client.clone(), &route.url)?);
         }
         let routes = config.routes.iter().map(|route| (route.target.clone(), route.url.clone())).collect();
         let spawning = Mutex::new(Pace::new(config.limits.spawn_rate));

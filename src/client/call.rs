@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::endpoint::Endpoint;
 use super::error::ClientError;
@@ -28,17 +28,6 @@ impl Call {
         let key = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
         let value = HeaderValue::from_str(value).map_err(|_| refused())?;
         self.headers.insert(key, value);
-        Ok(self)
-    }
-
-    /// The request with a token that says who asks. Fails with [`ClientError::Header`] where a header cannot hold it.
-    pub fn token(mut self, token: &str) -> Result<Self, ClientError> {
-        let value = HeaderValue::from_str(&format!("Bearer {token}"));
-        let mut value =
-            value.map_err(|_| ClientError::Header { url: self.endpoint.to_string(), name: "Authorization" })?;
-        // Keeps it out of whatever shows requests.
-        value.set_sensitive(true);
-        self.headers.insert(AUTHORIZATION, value);
         Ok(self)
     }
 

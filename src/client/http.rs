@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::{ACCEPT, CONTENT_TYPE};
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use reqwest::redirect::Policy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -11,13 +11,14 @@ use serde::de::DeserializeOwned;
 use super::answer::{Answer, Body, Terms, innermost};
 use super::call::Call;
 use super::error::ClientError;
+use super::peers::Peers;
 use super::tls;
 
 /// The media type of what is sent and asked for.
 const JSON: &str = "application/json";
 
 /// What holds for each request that does not say otherwise.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     /// How long making a connection may take, name look-up and TLS included.
     pub connect_timeout: Duration,
@@ -32,6 +33,8 @@ pub struct Options {
     /// Whether requests go by the proxies that `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` name. Requests to this
     /// machine never do.
     pub proxies: bool,
+    /// Who is asked with a token.
+    pub peers: Peers,
 }
 
 impl Default for Options {
@@ -44,13 +47,14 @@ impl Default for Options {
             // Below the five seconds after which a node closes an unused connection, so that none is used as it closes.
             idle_timeout: Duration::from_secs(4),
             proxies: true,
+            peers: Peers::default(),
         }
     }
 }
 
 /// Sends requests. Clones share their connections; a node needs one.
 ///
-/// Follows no redirects, keeps no cookies, asks for no compression. A connection is driven by the runtime in which it was
+/// Tokens go where the peers say, and nowhere else, for it follows no redirects; it keeps no cookies, asks for no compression. A connection is driven by the runtime in which it was
 /// made, so every runtime that sends must live as long as the client is used.
 #[derive(Clone, Debug)]
 pub struct Client {
@@ -115,7 +119,9 @@ impl Client {
     async fn send(&self, method: Method, call: Call, body: Option<Vec<u8>>) -> Result<Answer, ClientError> {
         let Call { endpoint, headers, timeout, max_body } = call;
         let client = if endpoint.is_loopback() { &self.direct } else { &self.outward };
-        let mut request = client.request(method, endpoint.url());
+        let url = endpoint.url();
+        let authorization = self.options.peers.authorization(&url);
+        let mut request = client.request(method, url);
         let terms = Terms {
             endpoint,
             timeout: timeout.unwrap_or(self.options.request_timeout),
@@ -123,6 +129,9 @@ impl Client {
             max_body: max_body.unwrap_or(self.options.max_body),
         };
         request = request.header(ACCEPT, JSON).timeout(terms.timeout);
+        if let Some(authorization) = authorization {
+            request = request.header(AUTHORIZATION, authorization);
+        }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, JSON).body(body);
         }

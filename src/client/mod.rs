@@ -7,6 +7,7 @@ mod endpoint;
 mod error;
 mod http;
 pub mod node;
+mod peers;
 pub mod process;
 pub mod receiver;
 #[cfg(test)]
@@ -17,3 +18,4 @@ pub use call::Call;
 pub use endpoint::Endpoint;
 pub use error::ClientError;
 pub use http::{Client, Options};
+pub use peers::{Peer, Peers};

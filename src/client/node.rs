@@ -19,7 +19,6 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 pub struct Node {
     client: Client,
-    /// A request to it, with the token that it is to see.
     call: Call,
 }
 
@@ -65,14 +64,9 @@ pub(super) struct MessageOut<'a> {
 }
 
 impl Node {
-    /// The node at `url`, which says who asks by `token`.
-    pub fn new(client: Client, url: &str, token: Option<&str>) -> Result<Self, ClientError> {
-        let call = Call::to(Endpoint::parse(url)?);
-        let call = match token {
-            Some(token) => call.token(token)?,
-            None => call,
-        };
-        Ok(Self { client, call })
+    /// The node at `url`.
+    pub fn new(client: Client, url: &str) -> Result<Self, ClientError> {
+        Ok(Self { client, call: Call::to(Endpoint::parse(url)?) })
     }
 
     /// Schedules `message` to the node's process `target`, on behalf of a request that came through `chain`. Sent again under

@@ -69,11 +69,11 @@ pub struct NamedToken {
 }
 
 /// A bearer token. It shows itself to nobody by accident.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Token(Arc<str>);
 
 impl Token {
-    /// The token itself, for comparing.
+    /// The token itself, for comparing and for sending.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -91,19 +91,20 @@ impl NamedToken {
         let mut tokens = HashMap::new();
         let read = |table: &mut Table<'_, '_>| {
             let name = table.required("name", kind::name());
-            let token = table.required("token", secret());
+            let token = table.required("token", token());
             table.unique("name", name.as_ref(), &mut names);
             table.unique("token", token.as_ref(), &mut tokens);
-            Some(Self { name: name?, token: Token(token?.into()) })
+            Some(Self { name: name?, token: token? })
         };
         table.tables("tokens", read).into_iter().flatten().collect()
     }
 }
 
 /// What can stand behind `Bearer` in a header.
-fn secret() -> Kind<'static, String> {
+pub(super) fn token() -> Kind<'static, Token> {
     kind::text_where("a token of 1 to 1024 visible ASCII characters", |text| {
         (1..=1024).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     })
     .secret()
+    .map(|text| Token(text.into()))
 }

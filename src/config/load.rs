@@ -11,6 +11,7 @@ use super::limits::NodeLimits;
 use super::metrics::{AnomalyConfig, MetricsConfig};
 use super::node::{LogConfig, NodeConfig, StoreConfig};
 use super::origin::Origin;
+use super::peer::PeerConfig;
 use super::problem::{ConfigError, Place, Problem};
 use super::process::{ProcessConfig, ReadSource};
 use super::push::{MonitorConfig, PushConfig, RouteConfig};
@@ -62,6 +63,8 @@ pub struct Config {
     pub push: PushConfig,
     /// Where messages for other nodes' processes go; the first that fits counts.
     pub routes: Vec<RouteConfig>,
+    /// Which servers are asked with which token.
+    pub peers: Vec<PeerConfig>,
     /// Which host processes are watched, and how.
     pub watch: WatchConfig,
     /// What is measured.
@@ -89,6 +92,7 @@ impl Config {
             monitor: root.section("monitor", MonitorConfig::read),
             push: root.section("push", PushConfig::read),
             routes: RouteConfig::read_all(root),
+            peers: PeerConfig::read_all(root),
             watch: root.section("watch", WatchConfig::read),
             metrics: root.section("metrics", MetricsConfig::read),
             anomalies: AnomalyConfig::read_all(root),

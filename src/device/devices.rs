@@ -8,6 +8,7 @@ use super::lua::LuaFactory;
 use super::remote::RemoteFactory;
 use super::wasm::{EngineError, WasmFactory};
 use super::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode, Ping};
+use crate::client::Peers;
 use crate::group::WaitTable;
 use crate::ids::ProcessId;
 use crate::process::{Definition, DeviceKind};
@@ -22,9 +23,15 @@ pub struct Devices {
 
 impl Devices {
     /// Sets up the engines. Compiled modules are kept in the folder `compiled`; without one they are compiled by each node
-    /// anew. Programs run from `host`. In `waits` is who waits for what is computed elsewhere.
-    pub fn start(compiled: Option<PathBuf>, host: ExecHost, waits: WaitTable) -> Result<Self, EngineError> {
-        let (exec, remote) = (ExecFactory::new(host), RemoteFactory::new(waits));
+    /// anew. Programs run from `host`. In `waits` is who waits for what is computed elsewhere, in `peers` who is asked for that
+    /// with a token.
+    pub fn start(
+        compiled: Option<PathBuf>,
+        host: ExecHost,
+        waits: WaitTable,
+        peers: Peers,
+    ) -> Result<Self, EngineError> {
+        let (exec, remote) = (ExecFactory::new(host), RemoteFactory::new(waits, peers));
         Ok(Self { lua: LuaFactory, wasm: WasmFactory::start(compiled)?, exec, remote })
     }
 

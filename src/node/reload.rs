@@ -1,4 +1,5 @@
-//! Takes over what may change while the node runs: the log's filter, the configured processes, and what observes them.
+//! Takes over what may change while the node runs: the log's filter, the tokens for others, the configured processes, and what
+//! observes them.
 
 use std::collections::HashSet;
 
@@ -8,18 +9,21 @@ use tracing::{error, info, warn};
 use super::definitions::{check_sources, define};
 use super::notify;
 use super::observing::Observing;
+use super::peers;
 use crate::actors::Hub;
+use crate::client::Peers;
 use crate::config::{Config, MetricsConfig, Origin, load};
 use crate::logging::Logging;
 
 /// Knows the configuration in force.
 pub(super) struct Reloader {
     config: Config,
+    peers: Peers,
 }
 
 impl Reloader {
-    pub(super) fn new(config: Config) -> Self {
-        Self { config }
+    pub(super) fn new(config: Config, peers: Peers) -> Self {
+        Self { config, peers }
     }
 
     /// Loads the configuration again. A bad one changes nothing.
@@ -48,6 +52,10 @@ impl Reloader {
         {
             error!(target: "node", event = "reload_failed", %error);
         }
+        match peers::of(&config) {
+            Ok(peers) => self.peers.exchange(peers),
+            Err(error) => error!(target: "node", event = "reload_failed", %error),
+        }
         let names: HashSet<_> = config.processes.iter().map(|process| process.id.clone()).collect();
         let gone: Vec<_> = self.config.processes.iter().filter(|old| !names.contains(&old.id)).collect();
         let returned: Vec<_> =
@@ -71,6 +79,7 @@ impl Reloader {
         info!(target: "node", event = "reloaded", config = %config.origin);
         // What waits for a restart stays as it is in force.
         self.config.log.filter = config.log.filter;
+        self.config.peers = config.peers;
         self.config.processes = config.processes;
         self.config.metrics.groups = config.metrics.groups;
         self.config.anomalies = config.anomalies;
@@ -118,8 +127,10 @@ mod tests {
     #[test]
     fn every_section_that_is_only_read_at_the_start_is_named_when_it_changes() {
         let read = |text: &str| parse(text, &Origin::File(PathBuf::from("n.toml")), &|_| Ok(Vec::new())).unwrap();
+        const TAKEN_OVER: &str =
+            "[log]\nfilter = \"warn\"\n[watch]\nprefix = \"P\"\n[[peer]]\nurl = \"http://a\"\ntoken = \"b\"";
         let before = read("");
-        assert_eq!(before.needs_restart(&read("[log]\nfilter = \"warn\"\n[watch]\nprefix = \"P\"")), [""; 0]);
+        assert_eq!(before.needs_restart(&read(TAKEN_OVER)), [""; 0]);
         for (text, named) in [
             ("[node]\nname = \"other\"", "node"),
             ("[log]\nformat = \"compact\"", "log.format"),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpSocket;
 
 use super::server::{Act, Server, answer, client, hasty_client};
-use crate::client::{Call, Client, ClientError, Endpoint, Options};
+use crate::client::{Call, Client, ClientError, Endpoint, Options, Peer, Peers};
 
 fn call(url: &str) -> Call {
     Call::to(Endpoint::parse(url).unwrap())
@@ -46,19 +46,38 @@ async fn json_goes_out_and_comes_back() {
 }
 
 #[tokio::test]
-async fn headers_tokens_and_credentials_are_sent_and_never_shown() {
+async fn headers_tokens_and_credentials_are_sent_where_they_belong_and_never_shown() {
     let server = Server::answering(200, &[], "1").await;
-    let with_token = call(&server.url("/")).token("secret").unwrap().header("X-A", "b").unwrap();
-    assert!(!format!("{with_token:?}").contains("secret"));
-    client().get_json::<u8>(with_token).await.unwrap();
-    get(&client(), &server.url("/").replace("//", "//user:secret@")).await.unwrap();
+    let peers = Peers::new(vec![Peer::new(&server.url("/a"), "secret").unwrap()]);
+    let client = Client::new(Options { peers, ..Options::default() }).unwrap();
+    assert!(!format!("{client:?}").contains("secret"), "{client:?}");
+    client.get_json::<u8>(call(&server.url("/a/b?c")).header("X-A", "b").unwrap()).await.unwrap();
+    client.post_json::<u8>(call(&server.url("/a")), &1).await.unwrap();
+    client.look(call(&server.url("/a"))).await.unwrap();
+    client.post(call(&server.url("/ab")), &1).await.unwrap();
+    get(&client, &server.url("/a").replace("//", "//user:secret@")).await.unwrap();
     let seen = server.seen();
-    assert_eq!((seen[0].header("authorization"), seen[0].header("x-a")), (Some("Bearer secret"), Some("b")));
-    assert_eq!(seen[1].header("authorization"), Some("Basic dXNlcjpzZWNyZXQ="));
+    let sent: Vec<_> = seen.iter().map(|request| request.header("authorization")).collect();
+    let (token, credentials) = (Some("Bearer secret"), Some("Basic dXNlcjpzZWNyZXQ="));
+    assert_eq!(sent, [token, token, token, None, credentials]);
+    assert_eq!(seen[0].header("x-a"), Some("b"));
     for bad in ["a\nb", "a\r\nX: y", "\u{0}"] {
         assert!(matches!(call("http://a").header("X-A", bad), Err(ClientError::Header { name: "X-A", .. })));
-        assert!(matches!(call("http://a").token(bad), Err(ClientError::Header { name: "Authorization", .. })));
+        assert!(matches!(Peer::new("http://a", bad), Err(ClientError::Header { name: "Authorization", .. })));
     }
+}
+
+#[tokio::test]
+async fn a_token_goes_nowhere_by_a_redirect() {
+    let other = Server::answering(200, &[], "1").await;
+    let location = format!("Location: {}", other.url("/"));
+    let server = Server::answering(307, &[&location], "").await;
+    let peers = Peers::new(vec![Peer::new(&server.url("/"), "secret").unwrap()]);
+    let client = Client::new(Options { peers, ..Options::default() }).unwrap();
+    let error = get(&client, &server.url("/")).await.unwrap_err();
+    assert!(matches!(error, ClientError::Redirect { .. }), "{error:?}");
+    assert_eq!(server.seen()[0].header("authorization"), Some("Bearer secret"));
+    assert!(other.seen().is_empty());
 }
 
 #[tokio::test]

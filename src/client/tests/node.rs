@@ -17,22 +17,20 @@ fn message() -> SentMessage {
     SentMessage { target: "elsewhere".into(), tags, data: "5".into(), anchor: "mine".into() }
 }
 
-async fn deliver(url: &str, token: Option<&str>, target: &str, chain: &str) -> Result<(), Undelivered> {
-    let node = Node::new(client(), url, token).unwrap();
+async fn deliver(url: &str, target: &str, chain: &str) -> Result<(), Undelivered> {
+    let node = Node::new(client(), url).unwrap();
     node.schedule(target, &MessageId::derived(&[b"1"]), &message(), &Chain::parse(chain).unwrap()).await
 }
 
 #[tokio::test]
 async fn a_message_arrives_as_the_api_has_it() {
     let server = Server::answering(202, &[], TAKEN).await;
-    deliver(&server.url(""), None, "counter", "").await.unwrap();
-    deliver(&server.url("/base/?k=1"), Some("secret"), "counter", "a,b").await.unwrap();
+    deliver(&server.url(""), "counter", "").await.unwrap();
+    deliver(&server.url("/base/?k=1"), "counter", "a,b").await.unwrap();
     let [plain, full] = &server.seen()[..] else { panic!("{:?}", server.seen()) };
     assert_eq!((plain.line(), plain.header("mainstay-chain")), ("POST /processes/counter/schedule", None));
-    assert_eq!(plain.header("authorization"), None);
     assert_eq!(full.line(), "POST /base/processes/counter/schedule?k=1");
     assert_eq!(full.header("mainstay-chain"), Some("a,b"));
-    assert_eq!(full.header("authorization"), Some("Bearer secret"));
     for request in [plain, full] {
         let expected = json!({
             "Id": MessageId::derived(&[b"1"]).as_str(), "Target": "counter", "Anchor": "mine", "Data": "5",
@@ -47,7 +45,7 @@ async fn taken_is_taken_whatever_the_body_does() {
     let head = b"HTTP/1.1 202 x\r\nContent-Length: 9\r\n\r\n".to_vec();
     for rest in [vec![], vec![Act::Send(b"x".to_vec())], vec![Act::Hold], vec![Act::Drip], vec![Act::Flood]] {
         let server = Server::play([[vec![Act::Send(head.clone())], rest].concat()]).await;
-        let node = Node::new(hasty_client(), &server.url("/"), None).unwrap();
+        let node = Node::new(hasty_client(), &server.url("/")).unwrap();
         node.schedule("a", &MessageId::derived(&[]), &message(), &Chain::default()).await.unwrap();
     }
 }
@@ -77,7 +75,7 @@ async fn refusals_are_for_good_or_for_now() {
         (504, vec![], String::new(), later(None)),
     ] {
         let server = Server::answering(status, &headers, &body).await;
-        let error = deliver(&server.url("/"), None, "counter", "").await.unwrap_err();
+        let error = deliver(&server.url("/"), "counter", "").await.unwrap_err();
         assert_eq!(error.is_permanent(), expected.is_none(), "{status} {body}");
         assert!(error.to_string().contains(&server.url("/processes/counter/schedule")), "{error}");
         let found = if let Undelivered::Later { wait, .. } = error { Some(wait) } else { None };
@@ -89,18 +87,18 @@ async fn refusals_are_for_good_or_for_now() {
 async fn a_node_that_is_away_or_silent_may_take_it_later() {
     for part in [vec![], vec![Act::Hold], vec![Act::Send(b"garbage\r\n\r\n".to_vec())]] {
         let server = Server::play([part]).await;
-        let node = Node::new(hasty_client(), &server.url("/"), None).unwrap();
+        let node = Node::new(hasty_client(), &server.url("/")).unwrap();
         let sent = node.schedule("a", &MessageId::derived(&[]), &message(), &Chain::default()).await;
         assert!(matches!(sent, Err(Undelivered::Later { wait: None, .. })), "{sent:?}");
     }
-    assert!(matches!(deliver("http://127.0.0.1:1", None, "a", "").await, Err(Undelivered::Later { .. })));
+    assert!(matches!(deliver("http://127.0.0.1:1", "a", "").await, Err(Undelivered::Later { .. })));
 }
 
 #[tokio::test]
 async fn nothing_is_sent_to_what_can_be_no_process() {
     let server = Server::answering(202, &[], TAKEN).await;
     for target in ["", "..", "a/b", "a b", "ä"] {
-        let error = deliver(&server.url("/"), None, target, "").await.unwrap_err();
+        let error = deliver(&server.url("/"), target, "").await.unwrap_err();
         assert!(matches!(error, Undelivered::Target(_)) && error.is_permanent(), "{target:?}: {error:?}");
     }
     assert!(server.seen().is_empty());

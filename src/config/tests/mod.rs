@@ -3,6 +3,7 @@
 mod alerts;
 mod cron;
 mod files;
+mod peers;
 mod problems;
 mod random;
 mod shipped;

@@ -35,7 +35,7 @@ fn unknown_keys_name_the_known_and_the_nearest() {
         (
             "wurkers = 1",
             &["n.toml:1:1: wurkers: found an unknown key, expected one of node, log, http, workers, limits, store, \
-               monitor, push, route, watch, metrics, anomaly, health, receiver, alert, rule_files, process; did you mean workers?"],
+               monitor, push, route, peer, watch, metrics, anomaly, health, receiver, alert, rule_files, process; did you mean workers?"],
         ),
         (
             "[store]\nDisk-Reserve = 1",
@@ -455,6 +455,7 @@ fn what_is_read_is_what_stands_there() {
         alerts: AlertsConfig::default(),
         push: PushConfig { attempts: 3, ..defaults.push },
         routes: vec![RouteConfig { target: "b-*".to_owned(), url: "https://b.example:1".to_owned() }],
+        peers: Vec::new(),
         processes: vec![
             ProcessConfig {
                 limits: limits::LimitOverrides { memory: Some(1 << 20), ..Default::default() },

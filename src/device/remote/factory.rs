@@ -2,7 +2,7 @@
 
 use super::device::{RemoteDevice, Role};
 use super::host::RemoteHost;
-use crate::client::Endpoint;
+use crate::client::{Endpoint, Peers};
 use crate::config::Remote;
 use crate::device::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode};
 use crate::group::{Grouper, WaitTable};
@@ -16,9 +16,9 @@ pub struct RemoteFactory {
 }
 
 impl RemoteFactory {
-    /// Devices that know in `waits` who waits for them. Nothing is started.
-    pub fn new(waits: WaitTable) -> Self {
-        Self { host: RemoteHost::new(waits) }
+    /// Devices that know in `waits` who waits for them, and in `peers` who is asked with a token. Nothing is started.
+    pub fn new(waits: WaitTable, peers: Peers) -> Self {
+        Self { host: RemoteHost::new(waits, peers) }
     }
 }
 

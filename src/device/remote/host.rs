@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 
-use crate::client::{Client, Options};
+use crate::client::{Client, Options, Peers};
 use crate::device::Interrupt;
 use crate::group::WaitTable;
 
@@ -19,6 +19,7 @@ const LOOK: Duration = Duration::from_millis(20);
 #[derive(Clone, Debug)]
 pub(super) struct RemoteHost {
     waits: WaitTable,
+    peers: Peers,
     /// Set up by the first call: a node without remote processes has none.
     link: Arc<Mutex<Option<Arc<Link>>>>,
 }
@@ -42,8 +43,8 @@ pub(super) enum Unheard {
 
 impl RemoteHost {
     /// Starts nothing.
-    pub(super) fn new(waits: WaitTable) -> Self {
-        Self { waits, link: Arc::default() }
+    pub(super) fn new(waits: WaitTable, peers: Peers) -> Self {
+        Self { waits, peers, link: Arc::default() }
     }
 
     /// Who waits for what is computed elsewhere.
@@ -57,7 +58,7 @@ impl RemoteHost {
         let mut link = self.link.lock().unwrap_or_else(PoisonError::into_inner);
         match &*link {
             Some(link) => Ok(link.clone()),
-            None => Ok(link.insert(Arc::new(Link::open()?)).clone()),
+            None => Ok(link.insert(Arc::new(Link::open(self.peers.clone())?)).clone()),
         }
     }
 
@@ -90,9 +91,9 @@ impl RemoteHost {
 }
 
 impl Link {
-    fn open() -> Result<Self, String> {
+    fn open(peers: Peers) -> Result<Self, String> {
         let failed = |error: std::io::Error| format!("requests to outside have no thread: {error}");
-        let client = Client::new(Options::default()).map_err(|error| error.to_string())?;
+        let client = Client::new(Options { peers, ..Options::default() }).map_err(|error| error.to_string())?;
         let runtime = Builder::new_current_thread().enable_all().build().map_err(failed)?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();

@@ -125,6 +125,14 @@ impl Api {
         Self { client, root: format!("http://{address}") }
     }
 
+    /// The same, which says who asks by a token.
+    pub fn with_token(self, token: &str) -> Self {
+        let value = format!("Bearer {token}").parse().expect("a token of visible characters");
+        let headers = [(reqwest::header::AUTHORIZATION, value)].into_iter().collect();
+        let client = Client::builder().no_proxy().timeout(DEADLINE).default_headers(headers).build();
+        Self { client: client.expect("a client"), ..self }
+    }
+
     /// Asks. An error means that no answer came.
     pub async fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Answer, reqwest::Error> {
         let mut request = self.client.request(method, format!("{}{path}", self.root));

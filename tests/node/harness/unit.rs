@@ -33,6 +33,7 @@ struct Shared {
     target: String,
     results: u64,
     mood: Mood,
+    token: Option<String>,
     /// The path and the cursor of each request.
     asked: Vec<(String, Option<String>)>,
 }
@@ -42,7 +43,7 @@ impl Unit {
     pub async fn start(target: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("an address");
-        let shared = Shared { target: target.to_owned(), results: 0, mood: Mood::Good, asked: Vec::new() };
+        let shared = Shared { target: target.to_owned(), results: 0, mood: Mood::Good, token: None, asked: Vec::new() };
         let shared = Arc::new(Mutex::new(shared));
         let served = shared.clone();
         let task = tokio::spawn(async move {
@@ -70,6 +71,11 @@ impl Unit {
         self.shared.lock().unwrap().mood = mood;
     }
 
+    /// Answers from now on only those who know the token.
+    pub fn want(&self, token: &str) {
+        self.shared.lock().unwrap().token = Some(token.to_owned());
+    }
+
     /// The path and the cursor of each request since this was asked last.
     pub fn take_asked(&self) -> Vec<(String, Option<String>)> {
         std::mem::take(&mut self.shared.lock().unwrap().asked)
@@ -92,7 +98,15 @@ async fn serve(mut stream: TcpStream, shared: Arc<Mutex<Shared>>) {
     }
     let text = String::from_utf8_lossy(&request).into_owned();
     let path = text.split(' ').nth(1).unwrap_or_default();
-    let (status, body) = answer(path, &mut shared.lock().unwrap());
+    let (status, body) = {
+        let mut shared = shared.lock().unwrap();
+        let said = |token: &String| text.lines().any(|line| line == format!("authorization: Bearer {token}"));
+        if shared.token.as_ref().is_none_or(said) {
+            answer(path, &mut shared)
+        } else {
+            ("401 Unauthorized", json!({ "error": "who are you?" }).to_string())
+        }
+    };
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
         body.len()

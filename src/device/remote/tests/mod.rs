@@ -5,6 +5,7 @@ mod units;
 
 use std::sync::Arc;
 
+use crate::client::Peers;
 use crate::client::tests::server::Server;
 use crate::config::limits::{LimitOverrides, Limits};
 use crate::config::{Remote, RemoteKind};
@@ -34,7 +35,7 @@ fn made(server: &Server, kind: RemoteKind, limits: Limits, interrupt: &Interrupt
     };
     let (engine, error_strategy) = (String::new(), ErrorStrategy::Ignore);
     let definition = Definition { specification, engine, limits, error_strategy };
-    let factory = RemoteFactory::new(WaitTable::default());
+    let factory = RemoteFactory::new(WaitTable::default(), Peers::default());
     factory.create(&process(), &definition, &source, interrupt.clone(), Mode::Live).unwrap()
 }
 
