@@ -39,6 +39,8 @@ mod modules;
 mod monitors;
 #[path = "http/pages.rs"]
 mod pages;
+#[path = "http/pushed.rs"]
+mod pushed;
 #[path = "http/random.rs"]
 mod random;
 #[path = "http/rig.rs"]

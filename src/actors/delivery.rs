@@ -20,7 +20,7 @@ use crate::process::{
     Computed, Definition, DeviceKind, Draft, Entry, Json, Mark, MarkSource, Origin as Road, OutboxItem, OutboxKey,
     ProcessOrigin, PushChain, RequestError, Sent, SentMessage, Spawn, Specification, Tag,
 };
-use crate::push::chain::{self, ChainLimits};
+use crate::push::chain::{self, ChainLimits, Refused};
 use crate::push::{Congestion, Destination, Failure, Routes, child_id, message_id};
 use crate::store::ReadError;
 use crate::{config, cron};
@@ -63,6 +63,14 @@ impl Delivery {
             congestion: Mutex::default(),
             retried: Mutex::default(),
         })
+    }
+
+    /// What a message inherits that comes from another node with the chain `given`.
+    ///
+    /// # Errors
+    /// The chain is longer than it may be on this node.
+    pub fn taken_over(&self, given: PushChain) -> Result<PushChain, Refused> {
+        chain::taken_over(given, self.limits)
     }
 
     /// Where an item goes: a process of this node, or else the node that a route names. What has neither stays here, where it
@@ -121,7 +129,7 @@ impl Delivery {
                 let id = message_id(source, *key);
                 match destination {
                     Destination::Local => self.schedule(place, &message.target, draft(id, source, message)).await,
-                    Destination::Remote(url) => self.post(url, &id, message).await,
+                    Destination::Remote(url) => self.post(url, &id, message, &place.push).await,
                 }
             }
             Sent::Spawn(spawn) => self.spawn(place, computed, spawn).await,
@@ -145,12 +153,11 @@ impl Delivery {
         destination: &Destination,
     ) -> Result<(), Failure> {
         let OutboxItem::Inline { message, id } = item else { return Ok(()) };
+        let push = chain::of(None, id, 1, 0, self.limits).map_err(|refused| final_failure(refused.to_string()))?;
         match destination {
-            Destination::Remote(url) => self.post(url, id, message).await,
+            Destination::Remote(url) => self.post(url, id, message, &push).await,
             Destination::Local => {
                 let target = self.target(&message.target)?;
-                let push =
-                    chain::of(None, id, 1, 0, self.limits).map_err(|refused| final_failure(refused.to_string()))?;
                 let draft = Draft { push: Some(push), ..draft(id.clone(), source, message) };
                 self.hand_over(source, &target, draft).await
             }
@@ -205,11 +212,12 @@ impl Delivery {
         self.congestion.lock().unwrap_or_else(PoisonError::into_inner).idle(source);
     }
 
-    async fn post(&self, url: &str, id: &MessageId, message: &SentMessage) -> Result<(), Failure> {
+    /// The chain goes along, so that the other node does not begin it anew.
+    async fn post(&self, url: &str, id: &MessageId, message: &SentMessage, push: &PushChain) -> Result<(), Failure> {
         let Some(node) = self.nodes.get(url) else {
             return Err(final_failure(format!("there is no route to {url} any more")));
         };
-        match node.schedule(&message.target, id, message, &Chain::default()).await {
+        match node.schedule(&message.target, id, message, &Chain::default(), Some(push)).await {
             Ok(()) => Ok(()),
             Err(error) if error.is_permanent() => Err(final_failure(error.to_string())),
             Err(error @ (Undelivered::Later { .. } | Undelivered::Target(_) | Undelivered::Refused(_))) => {

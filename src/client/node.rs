@@ -10,7 +10,7 @@ use super::error::ClientError;
 use super::http::Client;
 use crate::group::Chain;
 use crate::ids::{IdError, MessageId, ProcessId};
-use crate::process::{SentMessage, Tag};
+use crate::process::{PushChain, SentMessage, Tag};
 
 /// The longest that a node's `Retry-After` is heeded.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -69,24 +69,34 @@ impl Node {
         Ok(Self { client, call: Call::to(Endpoint::parse(url)?) })
     }
 
-    /// Schedules `message` to the node's process `target`, on behalf of a request that came through `chain`. Sent again under
-    /// the same `id` it is taken once only.
+    /// Schedules `message` to the node's process `target`, on behalf of a request that came through `chain`; it goes on with the
+    /// chain `push`. Sent again under the same `id` it is taken once only.
     pub async fn schedule(
         &self,
         target: &str,
         id: &MessageId,
         message: &SentMessage,
         chain: &Chain,
+        push: Option<&PushChain>,
     ) -> Result<(), Undelivered> {
         let target = ProcessId::parse(target)?;
         let mut call = self.call.clone();
         call.endpoint = call.endpoint.at(&["processes", target.as_str(), "schedule"]);
-        if !chain.is_empty() {
-            call = call.header(Chain::HEADER, &chain.to_string()).map_err(Undelivered::Refused)?;
-        }
+        call = of_chains(call, chain, push).map_err(Undelivered::Refused)?;
         let SentMessage { tags, data, anchor, target: _ } = message;
         let message = MessageOut { id, target: &target, anchor, tags, data };
         self.client.post(call, &message).await.map_err(undelivered)
+    }
+}
+
+/// The request with what it says of the chains that it is part of.
+pub(super) fn of_chains(mut call: Call, chain: &Chain, push: Option<&PushChain>) -> Result<Call, ClientError> {
+    if !chain.is_empty() {
+        call = call.header(Chain::HEADER, &chain.to_string())?;
+    }
+    match push {
+        Some(push) => call.header(PushChain::HEADER, &push.to_string()),
+        None => Ok(call),
     }
 }
 

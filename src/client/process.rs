@@ -9,10 +9,10 @@ use super::call::Call;
 use super::endpoint::Endpoint;
 use super::error::ClientError;
 use super::http::Client;
-use super::node::MessageOut;
+use super::node::{MessageOut, of_chains};
 use crate::group::Chain;
 use crate::ids::{MessageId, ProcessId, Slot};
-use crate::process::{Message, StateView};
+use crate::process::{Message, PushChain, StateView};
 
 /// An answer may take so much longer than what is waited for.
 const MARGIN: Duration = Duration::from_secs(10);
@@ -47,27 +47,28 @@ impl FarProcess {
     }
 
     /// Schedules `message` under `id`, once however often it is done, and waits for the outcome for `wait` at most. The request
-    /// comes through `chain`.
+    /// comes through `chain`, and what the process sends goes on with the chain `push`.
     pub async fn schedule(
         &self,
         id: &MessageId,
         message: &Message,
         wait: Duration,
         chain: &Chain,
+        push: Option<&PushChain>,
     ) -> Result<FarOutcome, ClientError> {
         let mut call = self.at(&["schedule"], wait.saturating_add(MARGIN));
         call.endpoint = call.endpoint.with("wait", &format!("{}ms", wait.as_millis().max(1)));
-        self.post(call, id, message, chain).await
+        self.post(of_chains(call, chain, push)?, id, message).await
     }
 
     /// What would come of `message` against the latest state.
     pub async fn dry_run(&self, message: &Message, time: Duration, chain: &Chain) -> Result<FarOutcome, ClientError> {
-        self.post(self.at(&["dry-run"], time), &message.id, message, chain).await
+        self.post(of_chains(self.at(&["dry-run"], time), chain, None)?, &message.id, message).await
     }
 
     /// The latest state.
     pub async fn state(&self, time: Duration, chain: &Chain) -> Result<StateView, ClientError> {
-        let body = self.client.get(through(self.at(&["state"], time), chain)?).await?;
+        let body = self.client.get(of_chains(self.at(&["state"], time), chain, None)?).await?;
         if body.is_binary() {
             return Ok(StateView::Bytes(body.into_bytes().into()));
         }
@@ -75,16 +76,10 @@ impl FarProcess {
         Ok(StateView::Json(json.get().into()))
     }
 
-    async fn post(
-        &self,
-        call: Call,
-        id: &MessageId,
-        message: &Message,
-        chain: &Chain,
-    ) -> Result<FarOutcome, ClientError> {
+    async fn post(&self, call: Call, id: &MessageId, message: &Message) -> Result<FarOutcome, ClientError> {
         let Message { anchor, tags, data, .. } = message;
         let body = MessageOut { id, target: &self.process, anchor, tags, data };
-        self.client.post_json(through(call, chain)?, &body).await
+        self.client.post_json(call, &body).await
     }
 
     fn at(&self, path: &[&str], time: Duration) -> Call {
@@ -92,8 +87,4 @@ impl FarProcess {
         let call = self.call.clone().within(time);
         Call { endpoint: call.endpoint.at(&whole), ..call }
     }
-}
-
-fn through(call: Call, chain: &Chain) -> Result<Call, ClientError> {
-    if chain.is_empty() { Ok(call) } else { call.header(Chain::HEADER, &chain.to_string()) }
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 use crate::ids::IdError;
 use crate::metrics::COUNTERS;
 use crate::process::RequestError;
+use crate::push::Refused;
 
 /// How much of a message that repeats what it was given is kept from its beginning and from its end, in characters.
 const BEGINNING: usize = 500;
@@ -94,6 +95,14 @@ impl From<RequestError> for ApiError {
 impl From<IdError> for ApiError {
     fn from(error: IdError) -> Self {
         Self::bad_request(error.to_string())
+    }
+}
+
+impl From<Refused> for ApiError {
+    /// A status for good: the sender makes a dead letter of it.
+    fn from(refused: Refused) -> Self {
+        let message = brief(refused.to_string());
+        Self { status: StatusCode::LOOP_DETECTED, code: "infinite_recursion", message }
     }
 }
 

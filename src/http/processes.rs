@@ -9,7 +9,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
 use serde_json::json;
 
-use super::chain::Came;
+use super::chain::{Came, Pushed};
 use super::error::ApiError;
 use super::face::Face;
 use super::guard::Caller;
@@ -20,7 +20,7 @@ use crate::actors::code;
 use crate::device::Difference;
 use crate::ids::{BlobHash, ProcessId};
 use crate::process::worker::Define;
-use crate::process::{Computed, DeviceKind, Page, ProcessOrigin, RequestError, Specification, StateView};
+use crate::process::{Computed, DeviceKind, Draft, Page, ProcessOrigin, RequestError, Specification, StateView};
 
 type Answer = Result<HttpResponse, ApiError>;
 
@@ -118,6 +118,7 @@ async fn schedule(
     face: Data<Face>,
     caller: Caller,
     came: Came,
+    pushed: Pushed,
     id: Path<String>,
     request: HttpRequest,
     body: Payload,
@@ -126,7 +127,8 @@ async fn schedule(
     let wait = query(&request)?.wait()?.unwrap_or(Duration::ZERO);
     let body = face.body(body).await?;
     let now = face.hub.environment().clock.now_ms();
-    let draft = MessageIn::read(&body)?.into_draft(&process, &caller.0, now)?;
+    let push = pushed.0.map(|chain| face.delivery.taken_over(chain)).transpose()?;
+    let draft = Draft { push, ..MessageIn::read(&body)?.into_draft(&process, &caller.0, now)? };
     let message = draft.id.clone();
     if wait.is_zero() {
         let slot = face.bounded(face.hub.schedule(&process, draft)).await?;

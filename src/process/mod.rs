@@ -22,7 +22,7 @@ pub use commit::{
 pub use comparison::{bytes_difference, json_difference, outcome_difference};
 pub use definition::{Defaults, Definition, DeviceKind, ErrorStrategy, ProcessOrigin, Specification};
 pub use error::RequestError;
-pub use mark::{Mark, MarkPosition, MarkSource, MarkSourceError, PushChain};
+pub use mark::{Mark, MarkPosition, MarkSource, MarkSourceError, PushChain, PushChainError};
 pub use message::{CursorStep, Draft, Entry, EntryKind, LOCAL, Message, Origin, Scheduled};
 pub use monitor::{MonitorOrigin, MonitorRecord, MonitorSource};
 pub use outbox::{DeadLetter, OutboxItem, OutboxKey, Sent, SentKind};

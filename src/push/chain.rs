@@ -29,6 +29,19 @@ pub enum Refused {
         /// The limit.
         max: u32,
     },
+    /// The chain is longer already than it may be here.
+    #[error(
+        "limit push.max_depth: the message comes {depth} pushes after message {root}, and only {max} are allowed here; raise \
+         push.max_depth of this node or end the chain"
+    )]
+    TooDeep {
+        /// The message that began the chain.
+        root: MessageId,
+        /// How many pushes lie between them.
+        depth: u32,
+        /// The limit.
+        max: u32,
+    },
     /// The chain has sent as much as it may.
     #[error(
         "limit push.max_messages: the outcome sends {sent} items and {left} were left of the {max} that may follow from message \
@@ -73,6 +86,15 @@ pub fn of(
     let spare = left - allowed;
     let budget = spare / allowed + u64::from(index < spare % allowed);
     Ok(PushChain { depth: depth + 1, budget, root: root.clone() })
+}
+
+/// What a message inherits that comes with a chain of its own, from another node, or why it is refused. Whatever that says,
+/// no more follows from the message than if it had come without.
+pub fn taken_over(chain: PushChain, limits: ChainLimits) -> Result<PushChain, Refused> {
+    if chain.depth > limits.max_depth {
+        return Err(Refused::TooDeep { root: chain.root, depth: chain.depth, max: limits.max_depth });
+    }
+    Ok(PushChain { budget: chain.budget.min(limits.max_messages), ..chain })
 }
 
 /// What the child and the parent inherit, where a chain goes on in both: what may follow is divided among them.
@@ -132,6 +154,24 @@ mod tests {
     }
 
     #[test]
+    fn a_chain_from_elsewhere_is_taken_over_as_far_as_it_may_go_here() {
+        for (given, expected) in [
+            ((0, 0), Some((0, 0))),
+            ((3, 7), Some((3, 7))),
+            ((3, 5000), Some((3, 10))),
+            ((5, u64::MAX), Some((5, 10))),
+            ((6, 7), None),
+            ((u32::MAX, 0), None),
+        ] {
+            let taken = taken_over(chain(given.0, given.1), limits(5, 10)).ok();
+            assert_eq!(taken, expected.map(|(depth, budget)| chain(depth, budget)), "{given:?}");
+        }
+        let deep = taken_over(chain(6, 7), limits(5, 10)).unwrap_err().to_string();
+        assert!(deep.starts_with("limit push.max_depth: the message comes 6 pushes after message"), "{deep}");
+        assert!(deep.contains(id("root").as_str()) && deep.contains("only 5"), "{deep}");
+    }
+
+    #[test]
     fn refusals_name_the_limit() {
         let deep = of(Some(&chain(5, 10)), &id("m"), 1, 0, limits(5, 10)).unwrap_err().to_string();
         assert!(deep.starts_with("limit push.max_depth: 5 pushes"), "{deep}");
@@ -159,6 +199,40 @@ mod tests {
                 pushes += 1;
             }
             prop_assert_eq!(pushes, messages.min(u64::from(depth)));
+        }
+
+        #[test]
+        fn what_a_message_brings_along_only_restricts_it(depth: u32, budget: u64, max in (0u32..80, 0u64..80)) {
+            let limits = limits(max.0, max.1);
+            let length = |mut parent: Option<PushChain>| {
+                let mut pushes = 0;
+                while let Ok(next) = of(parent.as_ref(), &id("m"), 1, 0, limits) {
+                    parent = Some(next);
+                    pushes += 1;
+                }
+                pushes
+            };
+            for (depth, budget) in [(depth, budget), (depth % 100, budget % 100)] {
+                if let Ok(taken) = taken_over(chain(depth, budget), limits) {
+                    prop_assert!(length(Some(taken)) <= length(None));
+                }
+            }
+        }
+
+        #[test]
+        fn a_chain_over_two_nodes_gets_as_far_as_on_the_stricter_one(
+            near in (1u32..40, 1u64..80), far in (1u32..40, 1u64..80),
+        ) {
+            let both = [limits(near.0, near.1), limits(far.0, far.1)];
+            let (mut parent, mut pushes) = (None, 0);
+            while let Ok(next) = of(Option::as_ref(&parent), &id("m"), 1, 0, both[pushes % 2])
+                && let Ok(next) = taken_over(next, both[(pushes + 1) % 2])
+            {
+                parent = Some(next);
+                pushes += 1;
+            }
+            let strictest = u64::from(near.0.min(far.0)).min(near.1).min(far.1 + 1);
+            prop_assert!((strictest..=strictest + 1).contains(&(pushes as u64)), "{} of {}", pushes, strictest);
         }
 
         #[test]

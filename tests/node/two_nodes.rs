@@ -157,3 +157,85 @@ async fn what_another_node_does_not_take_becomes_a_dead_letter_and_can_be_sent_a
     sender.stop().await;
     receiver.stop().await;
 }
+
+/// Answers each number with the next one, for ever.
+fn answering(other: &str) -> String {
+    format!("function compute(state, msg) send{{ Target = '{other}', Data = tostring(tonumber(msg.Data) + 1) }} end")
+}
+
+/// Two nodes that send each other messages under these limits. Returns what each got, and the letters at each.
+async fn game(near: &str, far: &str) -> ([Vec<usize>; 2], [Vec<Value>; 2]) {
+    let relay = Relay::start(Random::new(seed("game")), u64::MAX).await;
+    let far = Settings::default().set("push", far).route("ping", &relay.url());
+    let far = Home::new(&far.process("pong", &answering("ping"), ""));
+    let there = far.start().await;
+    let near = Settings::default().set("push", near).route("pong", &format!("http://{}", there.address().await));
+    let near = Home::new(&near.process("ping", &answering("pong"), ""));
+    let here = near.start().await;
+    relay.lead_to(here.address().await);
+    let (api, far_api) = (here.api().await, there.api().await);
+    api.schedule("ping", "0").await;
+    let root = api.log("ping", Some(0)).await[0]["Id"].as_str().unwrap().to_owned();
+    let letters = until("a dead letter", async || {
+        let letters = [api.dead_letters().await, far_api.dead_letters().await];
+        letters.iter().any(|letters| !letters.is_empty()).then_some(letters)
+    })
+    .await;
+    let error = letters.concat()[0]["error"].as_str().unwrap().to_owned();
+    assert!(error.contains(&root), "{error} names the message that began it");
+    let got = [numbers(&api.log("ping", Some(0)).await), numbers(&far_api.log("pong", Some(0)).await)];
+    here.stop().await;
+    there.stop().await;
+    (got, letters)
+}
+
+fn error(letters: &[Value]) -> &str {
+    assert_eq!(letters.len(), 1, "{letters:?}");
+    letters[0]["error"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn two_nodes_that_answer_each_other_stop_at_the_depth() {
+    let (got, [near, far]) = game("max_depth = 6", "max_depth = 6").await;
+    assert_eq!(got, [vec![0, 2, 4, 6], vec![1, 3, 5]]);
+    assert!(far.is_empty() && error(&near).starts_with("limit push.max_depth: 6 pushes one after the other"));
+}
+
+#[tokio::test]
+async fn the_stricter_of_two_nodes_counts_and_the_sender_has_the_dead_letter() {
+    let (got, [near, far]) = game("max_depth = 60", "max_depth = 4").await;
+    assert_eq!(got, [vec![0, 2, 4], vec![1, 3]]);
+    let error = error(&near);
+    assert!(far.is_empty() && error.contains("508") && error.contains("limit push.max_depth"), "{error}");
+}
+
+#[tokio::test]
+async fn two_nodes_that_answer_each_other_stop_at_the_number() {
+    let (got, [near, far]) = game("max_messages = 5", "max_messages = 50").await;
+    assert_eq!(got, [vec![0, 2, 4], vec![1, 3, 5]]);
+    assert!(near.is_empty() && error(&far).starts_with("limit push.max_messages: "), "{far:?}");
+}
+
+#[tokio::test]
+async fn a_chain_goes_on_at_the_node_that_computes() {
+    let far = Settings::default().set("push", "max_depth = 1").process("p", &answering("sink"), "");
+    let far = Home::new(&far.process("sink", COUNTER, ""));
+    let there = far.start().await;
+    let near = Settings::default().remote("p", &format!("http://{}", there.address().await), "");
+    let near = Home::new(&near.process("ping", &answering("p"), ""));
+    let here = near.start().await;
+    let (api, far_api) = (here.api().await, there.api().await);
+    // By itself it may send; as what a push led to it may not.
+    api.schedule("p", "1").await;
+    api.schedule("ping", "2").await;
+    let root = api.log("ping", Some(0)).await[0]["Id"].as_str().unwrap().to_owned();
+    let letters =
+        until("a dead letter", async || Some(far_api.dead_letters().await).filter(|all| !all.is_empty())).await;
+    let error = error(&letters);
+    assert!(error.starts_with("limit push.max_depth: 1 pushes") && error.contains(&root), "{error}");
+    let told =
+        until("a message", async || Some(far_api.log("sink", Some(0)).await).filter(|log| !log.is_empty())).await;
+    assert_eq!(numbers(&told), [2]);
+    here.stop().await;
+    there.stop().await;
+}

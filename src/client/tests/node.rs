@@ -8,7 +8,7 @@ use super::server::{Act, Server, client, hasty_client};
 use crate::client::node::{Node, Undelivered};
 use crate::group::Chain;
 use crate::ids::MessageId;
-use crate::process::{SentMessage, Tag};
+use crate::process::{PushChain, SentMessage, Tag};
 
 const TAKEN: &str = r#"{"id":"x","process":"counter","slot":7}"#;
 
@@ -19,7 +19,9 @@ fn message() -> SentMessage {
 
 async fn deliver(url: &str, target: &str, chain: &str) -> Result<(), Undelivered> {
     let node = Node::new(client(), url).unwrap();
-    node.schedule(target, &MessageId::derived(&[b"1"]), &message(), &Chain::parse(chain).unwrap()).await
+    let push = PushChain { depth: 3, budget: 120, root: MessageId::derived(&[b"root"]) };
+    let push = (!chain.is_empty()).then_some(&push);
+    node.schedule(target, &MessageId::derived(&[b"1"]), &message(), &Chain::parse(chain).unwrap(), push).await
 }
 
 #[tokio::test]
@@ -29,8 +31,11 @@ async fn a_message_arrives_as_the_api_has_it() {
     deliver(&server.url("/base/?k=1"), "counter", "a,b").await.unwrap();
     let [plain, full] = &server.seen()[..] else { panic!("{:?}", server.seen()) };
     assert_eq!((plain.line(), plain.header("mainstay-chain")), ("POST /processes/counter/schedule", None));
+    assert_eq!(plain.header("mainstay-push"), None);
     assert_eq!(full.line(), "POST /base/processes/counter/schedule?k=1");
     assert_eq!(full.header("mainstay-chain"), Some("a,b"));
+    let push = format!("depth=3; budget=120; root={}", MessageId::derived(&[b"root"]));
+    assert_eq!(full.header("mainstay-push"), Some(push.as_str()));
     for request in [plain, full] {
         let expected = json!({
             "Id": MessageId::derived(&[b"1"]).as_str(), "Target": "counter", "Anchor": "mine", "Data": "5",
@@ -46,7 +51,7 @@ async fn taken_is_taken_whatever_the_body_does() {
     for rest in [vec![], vec![Act::Send(b"x".to_vec())], vec![Act::Hold], vec![Act::Drip], vec![Act::Flood]] {
         let server = Server::play([[vec![Act::Send(head.clone())], rest].concat()]).await;
         let node = Node::new(hasty_client(), &server.url("/")).unwrap();
-        node.schedule("a", &MessageId::derived(&[]), &message(), &Chain::default()).await.unwrap();
+        node.schedule("a", &MessageId::derived(&[]), &message(), &Chain::default(), None).await.unwrap();
     }
 }
 
@@ -88,7 +93,7 @@ async fn a_node_that_is_away_or_silent_may_take_it_later() {
     for part in [vec![], vec![Act::Hold], vec![Act::Send(b"garbage\r\n\r\n".to_vec())]] {
         let server = Server::play([part]).await;
         let node = Node::new(hasty_client(), &server.url("/")).unwrap();
-        let sent = node.schedule("a", &MessageId::derived(&[]), &message(), &Chain::default()).await;
+        let sent = node.schedule("a", &MessageId::derived(&[]), &message(), &Chain::default(), None).await;
         assert!(matches!(sent, Err(Undelivered::Later { wait: None, .. })), "{sent:?}");
     }
     assert!(matches!(deliver("http://127.0.0.1:1", "a", "").await, Err(Undelivered::Later { .. })));

@@ -95,9 +95,9 @@ impl RemoteDevice {
 
     fn of_node(&self, entry: &Entry) -> Result<(Known, Outcome), Stop> {
         let Role { process, limits, .. } = &self.role;
-        let (id, message, limits) = (far_id(process, entry), entry.message.clone(), limits.clone());
+        let (id, limits) = (far_id(process, entry), limits.clone());
         let outward = self.outward(GroupName::of_process(process));
-        let told = self.ask(|far| node::compute(far, id, message, limits, outward))?;
+        let told = self.ask(|far| node::compute(far, id, entry.clone(), limits, outward))?;
         debug!(target: "compute", event = "computed_elsewhere", %process, slot = entry.slot.0, remote_slot = told.slot.0);
         // The other node delivers what the process sends. From here it would come a second time.
         let Outcome { output, gas_used, .. } = told.outcome;

@@ -11,7 +11,7 @@ use crate::config::limits::{LimitKey, Limits};
 use crate::device::exec::outcome::{self, Failure};
 use crate::group::Outward;
 use crate::ids::{MessageId, Slot};
-use crate::process::{Message, Outcome};
+use crate::process::{Entry, Message, Outcome};
 
 /// The node is asked anew so often, so that circles that close meanwhile are found out.
 const ASK: Duration = Duration::from_secs(5);
@@ -27,19 +27,21 @@ pub(super) struct Told {
     pub(super) outcome: Outcome,
 }
 
-/// Schedules `message` under `id`, unless it is scheduled already, and waits for its outcome.
+/// Schedules the message of `entry` under `id`, unless it is scheduled already, and waits for its outcome. The chain of pushes
+/// that it is part of goes on there.
 pub(super) async fn compute(
     process: FarProcess,
     id: MessageId,
-    message: Message,
+    entry: Entry,
     limits: Limits,
     outward: Outward,
 ) -> Result<Told, Refusal> {
+    let Entry { message, push, .. } = entry;
     let deadline = Instant::now() + limits.compute_time;
     let mut known = None;
     loop {
         let left = deadline.saturating_duration_since(Instant::now());
-        let said = process.schedule(&id, &message, left.min(ASK), &outward.chain()).await;
+        let said = process.schedule(&id, &message, left.min(ASK), &outward.chain(), push.as_ref()).await;
         let FarOutcome { slot, outcome } = said.map_err(|error| refusal(error, known))?;
         if let Some(known) = known.filter(|known| *known != slot) {
             return Err(Refusal::Fault(format!("the message was in slot {known} there and is in slot {slot} now")));

@@ -9,7 +9,8 @@ use crate::client::tests::server::{Act, Server, answer};
 use crate::config::RemoteKind;
 use crate::config::limits::Limits;
 use crate::device::{Call, DeviceError, Interrupt, Mode, StateView};
-use crate::process::Origin;
+use crate::ids::MessageId;
+use crate::process::{Entry, Origin, PushChain};
 
 fn taken(slot: u64, outcome: &Value) -> String {
     json!({ "id": "x", "process": "counter", "slot": slot, "outcome": outcome }).to_string()
@@ -50,6 +51,24 @@ async fn a_message_goes_over_as_the_api_has_it_and_its_slot_there_is_kept() {
         "Tags": [{ "name": "Action", "value": "Add" }],
     });
     assert_eq!(serde_json::from_str::<Value>(&seen.body).unwrap(), expected);
+}
+
+#[tokio::test]
+async fn the_chain_of_pushes_goes_on_there() {
+    let server = Server::answering(200, &[], &taken(1, &json!({}))).await;
+    let push = PushChain { depth: 3, budget: 120, root: MessageId::derived(&[b"root"]) };
+    let expected = push.to_string();
+    for (push, expected) in [(None, None), (Some(push), Some(expected.as_str()))] {
+        let entry = Entry { push, ..entry(1, Origin::Push) };
+        let tried = entry.clone();
+        let device = made(&server, RemoteKind::Mainstay, limits(), &Interrupt::default());
+        let (device, came) = calling(device, move |device| device.compute(&entry, Mode::Live)).await;
+        check(&came, Expected::Output("null"), "an empty one");
+        assert_eq!(server.seen().last().unwrap().header("mainstay-push"), expected);
+        let (_, came) = calling(device, move |device| device.dry_run(&tried)).await;
+        check(&came, Expected::Output("null"), "an empty one");
+        assert_eq!(server.seen().last().unwrap().header("mainstay-push"), None, "what is tried is not delivered");
+    }
 }
 
 #[tokio::test]
