@@ -57,9 +57,7 @@ fn process(id: &Path<String>) -> Result<ProcessId, ApiError> {
 }
 
 async fn create(face: Data<Face>, caller: Caller, body: Payload) -> Answer {
-    let body = face.body(body).await?;
-    refuse_operators_devices(&body)?;
-    let wanted: ProcessIn = read_json(&body, "a process")?;
+    let wanted = wanted(&face.body(body).await?)?;
     let id = match &wanted.id {
         Some(id) => ProcessId::parse(id)?,
         None => ProcessId::random(face.hub.environment().clock.now_ms()),
@@ -70,13 +68,17 @@ async fn create(face: Data<Face>, caller: Caller, body: Payload) -> Answer {
     Ok(if created { HttpResponse::Created().json(body) } else { HttpResponse::Ok().json(body) })
 }
 
-/// Devices that only the configuration may name are refused as such, whatever else is asked of them.
-fn refuse_operators_devices(body: &[u8]) -> Result<(), RequestError> {
-    match serde_json::from_slice::<DeviceIn>(body) {
-        Ok(DeviceIn { device }) if DeviceKind::OPERATOR_ONLY.contains(&device.as_str()) => {
-            Err(RequestError::DeviceNotAllowed(device))
-        }
-        _ => Ok(()),
+/// The process of a body. A device that only the configuration may name is refused as such, whatever else is asked of it.
+fn wanted(body: &[u8]) -> Result<ProcessIn, ApiError> {
+    let wanted = read_json::<ProcessIn>(body, "a process");
+    let device = match &wanted {
+        Ok(wanted) => Some(wanted.device.clone()),
+        // It may have what only such a device has.
+        Err(_) => serde_json::from_slice::<DeviceIn>(body).ok().map(|named| named.device),
+    };
+    match device.filter(|device| DeviceKind::OPERATOR_ONLY.contains(&device.as_str())) {
+        Some(device) => Err(RequestError::DeviceNotAllowed(device).into()),
+        None => wanted,
     }
 }
 

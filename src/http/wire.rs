@@ -141,7 +141,7 @@ impl<'de> Visitor<'de> for TagsVisitor {
     }
 }
 
-/// The device that the body of `POST /processes` names, whatever else it has.
+/// The device that the body of `POST /processes` names, whatever else is in it.
 #[derive(Debug, Deserialize)]
 pub struct DeviceIn {
     /// Its kind.

@@ -87,6 +87,11 @@ fn devices_of_the_operator_are_not_for_requests() {
             let body = json!({ "id": "p", "device": device }).to_string();
             let said = node.post("/processes", body).await.refusal(403, "device_not_allowed");
             assert!(said.contains(device), "{said}");
+            for text in [r#"{"device":"DEVICE","limits":5}"#, r#"{"id":7,"device":"DEVICE"}"#] {
+                node.post("/processes", text.replace("DEVICE", device)).await.refusal(403, "device_not_allowed");
+            }
+            let cut = format!(r#"{{"device":"{device}","command":["sh""#);
+            node.post("/processes", cut).await.refusal(400, "bad_request");
         }
         node.get("/processes/p").await.refusal(404, "not_found");
     });
