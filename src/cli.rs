@@ -49,7 +49,7 @@ pub struct CompactArgs {
     /// Computes each log again up to its oldest snapshot before it is archived, where its device is deterministic.
     #[arg(long)]
     pub verify: bool,
-    /// Only says what would be done.
+    /// Only says what would be done, and what could not be: snapshots are read, restored and compared as always.
     #[arg(long)]
     pub dry_run: bool,
 }

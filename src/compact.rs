@@ -152,13 +152,18 @@ impl Compactor<'_> {
             info!(target: "store", event = "nothing_to_compact", process = %process, snapshot = oldest.slot.0);
             return Ok(());
         }
+        let bytes = self.verify(process, &oldest)?;
         if self.args.dry_run {
             self.count(size, Archived::default());
             info!(target: "store", event = "would_compact", process = %process, slots = size.slots, bytes = size.bytes,
                 through = through.0, snapshot = oldest.slot.0);
             return Ok(());
         }
-        self.secure(process, &oldest)?;
+        if oldest.files.len() > 1 {
+            self.store.write_whole(process, &oldest, bytes)?;
+            info!(target: "store", event = "snapshot_written_whole", process = %process, slot = oldest.slot.0,
+                size = oldest.size);
+        }
         let done = self.store.archive_log(process, through)?;
         self.count(done.dropped, done);
         info!(target: "store", event = "compacted", process = %process, slots = done.dropped.slots,
@@ -174,8 +179,8 @@ impl Compactor<'_> {
         self.summary.archive_bytes += done.bytes;
     }
 
-    /// Makes sure that `snapshot` can stand in for the log before it, and that it stands on no other file.
-    fn secure(&self, process: &ProcessId, snapshot: &SnapshotRef) -> Result<(), Failure> {
+    /// Makes sure that `snapshot` can stand in for the log before it. Its bytes.
+    fn verify(&self, process: &ProcessId, snapshot: &SnapshotRef) -> Result<Arc<[u8]>, Failure> {
         let unfit = |reason: String| {
             let slot = snapshot.slot;
             Failure::Process(format!("its oldest snapshot, of slot {slot}, cannot be relied upon: {reason}"))
@@ -190,13 +195,7 @@ impl Compactor<'_> {
                     "its device is not deterministic");
             }
         }
-        if snapshot.files.len() < 2 {
-            return Ok(());
-        }
-        self.store.write_whole(process, snapshot, bytes)?;
-        info!(target: "store", event = "snapshot_written_whole", process = %process, slot = snapshot.slot.0,
-            size = snapshot.size);
-        Ok(())
+        Ok(bytes)
     }
 }
 
@@ -210,25 +209,46 @@ impl Summary {
     /// What is said to the person at the terminal.
     pub fn text(&self, folder: &Path) -> String {
         let Self { compacted, left_alone, slots, log_bytes, archive_bytes, is_dry } = *self;
-        let left = if left_alone > 0 { format!("; {left_alone} left alone, see the log") } else { String::new() };
+        let folder = folder.display();
+        let left = match (left_alone, is_dry) {
+            (0, _) => String::new(),
+            (_, true) => format!("; {left_alone} would be left alone, see the log"),
+            (_, false) => format!("; {left_alone} left alone, see the log"),
+        };
+        let what = format!("{} of {}", counted(slots, "slot", "slots"), counted(compacted, "process", "processes"));
+        let before = counted(log_bytes, "byte", "bytes");
         if is_dry {
-            return format!(
-                "{}: {slots} slots ({log_bytes} bytes) of {compacted} processes would be archived{left}",
-                folder.display()
-            );
+            return format!("{folder}: {what} ({before}) would be archived{left}");
         }
-        format!(
-            "{}: {slots} slots of {compacted} processes were archived: {log_bytes} bytes before, {archive_bytes} \
-             after{left}",
-            folder.display()
-        )
+        format!("{folder}: archived {what}: {before} before, {archive_bytes} after{left}")
     }
+}
+
+fn counted(count: u64, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ids::BlobHash;
+
+    #[test]
+    fn the_summary_counts_in_words() {
+        let one = Summary { compacted: 1, slots: 1, log_bytes: 1, archive_bytes: 1, ..Summary::default() };
+        let many = Summary { compacted: 2, left_alone: 3, slots: 40, log_bytes: 500, archive_bytes: 60, is_dry: false };
+        for (summary, text) in [
+            (one, "d: archived 1 slot of 1 process: 1 byte before, 1 after"),
+            (Summary { is_dry: true, ..one }, "d: 1 slot of 1 process (1 byte) would be archived"),
+            (many, "d: archived 40 slots of 2 processes: 500 bytes before, 60 after; 3 left alone, see the log"),
+            (
+                Summary { is_dry: true, ..many },
+                "d: 40 slots of 2 processes (500 bytes) would be archived; 3 would be left alone, see the log",
+            ),
+        ] {
+            assert_eq!(summary.text(Path::new("d")), text);
+        }
+    }
 
     #[test]
     fn neither_the_oldest_snapshot_nor_what_is_kept_is_archived() {

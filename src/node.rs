@@ -72,7 +72,7 @@ pub enum NodeError {
     #[error("{0}")]
     Store(String),
     /// Processes that were to be compacted were not, which the log explains.
-    #[error("{0} processes were left alone; the events not_compacted in the log say why")]
+    #[error("processes that are left alone: {0}; the events not_compacted in the log say why")]
     LeftAlone(u64),
     /// Anything else.
     #[error("{0}")]
@@ -273,14 +273,16 @@ impl Node {
     }
 }
 
-/// What makes the devices of a node with this configuration. Nothing is started or written by it.
+/// What makes the devices of a node with this configuration, without that node. Modules that it compiled are taken from its
+/// data folder if they are there. Nothing is started.
 ///
 /// # Errors
 /// The engine of modules does not start here, or an address of a peer is none.
 pub fn devices(config: &Config) -> Result<Devices, NodeError> {
     let waits = WaitTable::default();
+    let compiled = Some(config.node.data_dir.join(COMPILED)).filter(|folder| folder.is_dir());
     let peers = Peers::new(peers::of(config)?);
-    make_devices(exec_host(config, &waits), None, &waits, &peers)
+    make_devices(exec_host(config, &waits), compiled, &waits, &peers)
 }
 
 fn make_devices(

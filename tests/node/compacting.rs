@@ -152,11 +152,17 @@ async fn a_process_whose_oldest_snapshot_is_damaged_is_left_alone() {
     for file in files(&home, "snapshots") {
         std::fs::write(file, "damaged").unwrap();
     }
+    let (code, stderr, told) = compact(&home, &["--dry-run"]).await;
+    assert_eq!(code, Some(65), "{stderr}");
+    assert!(stderr.contains("1 would be left alone"), "{stderr}");
+    let would = told.events.wait_of("not_compacted", "great").await;
+    assert_eq!(files(&home, "archive").len(), 0, "a dry run writes nothing");
     let (code, stderr, told) = compact(&home, &[]).await;
     assert_eq!(code, Some(65), "{stderr}");
     assert!(stderr.contains("1 left alone"), "{stderr}");
     let line = told.events.wait_of("not_compacted", "great").await;
     assert!(line["reason"].as_str().unwrap().contains("cannot be relied upon"), "{line}");
+    assert!(would["reason"].as_str().unwrap().contains("cannot be relied upon"), "{would}");
     assert_eq!(files(&home, "archive").len(), usize::from(!told.events.named("compacted").is_empty()));
     let program = home.start().await;
     let api = program.api().await;
@@ -220,4 +226,27 @@ async fn what_a_program_computed_is_archived_and_never_run_again() {
     assert_eq!(super::harness::runs(&home).0.len(), 30);
     assert_eq!(api.outcome("p", "").await["Output"], 31);
     program.stop().await;
+}
+
+#[tokio::test]
+async fn modules_that_the_node_compiled_are_not_compiled_again() {
+    let home = super::modules::home();
+    let program = home.start().await;
+    let api = program.api().await;
+    for _ in 0..8 {
+        api.outcome("counter", "").await;
+    }
+    api.post("/processes/counter/snapshot", &json!({})).await.expect(200);
+    program.stop().await;
+    let compiled = home.data().join("compiled");
+    for is_there in [true, false] {
+        if !is_there {
+            std::fs::remove_dir_all(&compiled).unwrap();
+        }
+        let (code, stderr, told) = compact(&home, &["--dry-run"]).await;
+        assert_eq!(code, Some(0), "{stderr}");
+        told.events.wait_of("would_compact", "counter").await;
+        assert_eq!(told.events.named("module_compiled").is_empty(), is_there);
+        assert_eq!(compiled.exists(), is_there, "what is not there is not made");
+    }
 }

@@ -20,7 +20,8 @@ fn counter(step: u8) -> Vec<u8> {
     wat::parse_str(text.replace("STEP", &step.to_string())).expect("a module")
 }
 
-fn home() -> Home {
+/// A home with the process `counter`, whose outputs are digits: so it must not be asked more than eight times.
+pub(super) fn home() -> Home {
     let table = "[[process]]\nid = \"counter\"\ndevice = \"wasm\"\nsource = \"counter.wasm\"\n";
     let home = Home::new(&Settings::default().more(table));
     std::fs::write(home.path("counter.wasm"), counter(1)).expect("a file in the temporary folder");
