@@ -6,7 +6,7 @@ use clap::Parser as _;
 use clap::error::ErrorKind;
 use mainstay::cli::{Cli, Command, CompactArgs};
 use mainstay::compact::compact;
-use mainstay::config::{Config, load};
+use mainstay::config::{Config, any_code, load};
 use mainstay::device::exec::{guard, launch};
 use mainstay::logging::Logging;
 use mainstay::node::{self, NodeError};
@@ -29,11 +29,14 @@ fn main() -> ExitCode {
         }
     };
     let done = match cli.command() {
-        Command::Compact(args) => {
-            load(args.config.config.as_deref()).map_err(NodeError::from).and_then(|config| compact_logs(&config, &args))
-        }
-        Command::Run(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(run),
-        Command::Check(args) => load(args.config.as_deref()).map_err(NodeError::from).and_then(|config| check(&config)),
+        // What is stored has its code with it.
+        Command::Compact(args) => load(args.config.config.as_deref(), &any_code)
+            .map_err(NodeError::from)
+            .and_then(|config| compact_logs(&config, &args)),
+        Command::Run(args) => node::load(args.config.as_deref()).map_err(NodeError::from).and_then(run),
+        Command::Check(args) => node::load(args.config.as_deref())
+            .map_err(NodeError::from)
+            .map(|config| say(&format!("{}: good", config.origin))),
         Command::Guard(args) => guard::run(&args.lock, &args.mark, args.again)
             .map_err(|error| NodeError::Internal(format!("{}: {error}", args.lock.display()))),
         // It only returns where it failed.
@@ -62,12 +65,6 @@ fn compact_logs(config: &Config, args: &CompactArgs) -> Result<(), NodeError> {
     let summary = compact(config, args)?;
     say(&summary.text(&config.node.data_dir));
     if summary.left_alone == 0 { Ok(()) } else { Err(NodeError::LeftAlone(summary.left_alone)) }
-}
-
-fn check(config: &Config) -> Result<(), NodeError> {
-    node::check_sources(config, &node::devices(config)?)?;
-    say(&format!("{}: good", config.origin));
-    Ok(())
 }
 
 /// Standard output belongs to the log; what is said to the person at the terminal goes to standard error.

@@ -25,7 +25,7 @@ use actix_web::web::Data;
 use tokio::task::JoinHandle;
 use tracing::{error, info, warn};
 
-pub use definitions::check_sources;
+pub use definitions::load;
 use observing::Observing;
 use signals::{Signal, Signals};
 
@@ -142,13 +142,12 @@ pub async fn run(config: Config, logging: &Logging) -> Result<(), NodeError> {
 }
 
 impl Node {
-    /// Starts a node. Must be called within an actix system.
+    /// Starts a node with a configuration that is good, as [`load`] loads it. Must be called within an actix system.
     pub async fn start(config: &Config) -> Result<Self, NodeError> {
         let waits = WaitTable::default();
         let (exec, peers) = (exec_host(config, &waits), Peers::new(peers::of(config)?));
         let compiled = config.node.data_dir.join(COMPILED);
         let factory: Arc<dyn DeviceFactory> = Arc::new(make_devices(exec.clone(), Some(compiled), &waits, &peers)?);
-        check_sources(config, factory.as_ref())?;
         let max_connections = files::make_room(config.http.max_connections);
         let store = Store::open(StoreOptions {
             data_dir: config.node.data_dir.clone(),

@@ -13,7 +13,7 @@ use super::node::{LogConfig, NodeConfig, StoreConfig};
 use super::origin::Origin;
 use super::peer::PeerConfig;
 use super::problem::{ConfigError, Place, Problem};
-use super::process::{ProcessConfig, ReadSource};
+use super::process::{CheckCode, DeviceKind, ProcessConfig, ReadSource};
 use super::push::{MonitorConfig, PushConfig, RouteConfig};
 use super::reader::{self, Table};
 use super::units;
@@ -80,7 +80,12 @@ pub struct Config {
 }
 
 impl Config {
-    pub(super) fn read(root: &mut Table<'_, '_>, origin: &Origin, sources: &ReadSource<'_>) -> Self {
+    pub(super) fn read(
+        root: &mut Table<'_, '_>,
+        origin: &Origin,
+        sources: &ReadSource<'_>,
+        code: &CheckCode<'_>,
+    ) -> Self {
         Self {
             origin: origin.clone(),
             node: root.section("node", |table| NodeConfig::read(table, origin)),
@@ -98,39 +103,46 @@ impl Config {
             anomalies: AnomalyConfig::read_all(root),
             health: root.section("health", HealthConfig::read),
             alerts: AlertsConfig::read(root, origin, sources),
-            processes: ProcessConfig::read_all(root, origin, sources),
+            processes: ProcessConfig::read_all(root, origin, sources, code),
         }
     }
 }
 
 impl Default for Config {
     fn default() -> Self {
-        reader::defaults(|root| Self::read(root, &Origin::Embedded, &embedded_source))
+        reader::defaults(|root| Self::read(root, &Origin::Embedded, &embedded_source, &any_code))
     }
 }
 
-/// Loads the configuration at `path`; without one, that at [`DEFAULT_PATH`] if it is there, else [`SHIPPED`].
-pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+/// Loads the configuration at `path`; without one, that at [`DEFAULT_PATH`] if it is there, else [`SHIPPED`]. Code that
+/// `code` does not take is a problem among the others.
+pub fn load(path: Option<&Path>, code: &CheckCode<'_>) -> Result<Config, ConfigError> {
     match path {
-        Some(file) => load_file(file, read_file(file, LONGEST_CONFIG)),
-        None => load_or_shipped(Path::new(DEFAULT_PATH)),
+        Some(file) => load_file(file, read_file(file, LONGEST_CONFIG), code),
+        None => load_or_shipped(Path::new(DEFAULT_PATH), code),
     }
+}
+
+/// Takes whatever a process has as its code.
+pub fn any_code(_: DeviceKind, _: &[u8]) -> Result<(), String> {
+    Ok(())
 }
 
 /// Loads the configuration at `file` if it is there, else [`SHIPPED`].
-pub(super) fn load_or_shipped(file: &Path) -> Result<Config, ConfigError> {
+pub(super) fn load_or_shipped(file: &Path, code: &CheckCode<'_>) -> Result<Config, ConfigError> {
     match read_file(file, LONGEST_CONFIG) {
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-            parse(SHIPPED, &Origin::Embedded, &embedded_source)
+            parse_checked(SHIPPED, &Origin::Embedded, &embedded_source, code)
         }
-        read => load_file(file, read),
+        read => load_file(file, read, code),
     }
 }
 
-fn load_file(file: &Path, read: io::Result<Vec<u8>>) -> Result<Config, ConfigError> {
+fn load_file(file: &Path, read: io::Result<Vec<u8>>, code: &CheckCode<'_>) -> Result<Config, ConfigError> {
     let origin = Origin::File(file.to_owned());
+    let sources = |source: &Path| read_file(source, LONGEST_SOURCE);
     match read {
-        Ok(bytes) => parse(as_text(&bytes, &origin)?, &origin, &|source| read_file(source, LONGEST_SOURCE)),
+        Ok(bytes) => parse_checked(as_text(&bytes, &origin)?, &origin, &sources, code),
         Err(error) => Err(ConfigError::from(Problem {
             file: origin.to_string(),
             place: None,
@@ -143,13 +155,22 @@ fn load_file(file: &Path, read: io::Result<Vec<u8>>) -> Result<Config, ConfigErr
 }
 
 /// Takes `text` as the configuration from `origin`. Source files and rule files are
-/// read by `sources`, which is given their resolved paths.
+/// read by `sources`, which is given their resolved paths; any code will do.
 pub fn parse(
     text: &str,
     origin: &Origin,
     sources: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, ConfigError> {
-    reader::read(&origin.to_string(), text, |root| Config::read(root, origin, sources))
+    parse_checked(text, origin, sources, &any_code)
+}
+
+pub(super) fn parse_checked(
+    text: &str,
+    origin: &Origin,
+    sources: &ReadSource<'_>,
+    code: &CheckCode<'_>,
+) -> Result<Config, ConfigError> {
+    reader::read(&origin.to_string(), text, |root| Config::read(root, origin, sources, code))
 }
 
 /// The bytes of the source file that [`SHIPPED`] names by `path`.

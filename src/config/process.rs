@@ -13,7 +13,7 @@ use super::cron;
 use super::kind::{self, Kind, Mismatch};
 use super::limits::LimitOverrides;
 use super::origin::Origin;
-use super::reader::Table;
+use super::reader::{Table, in_one_line};
 use super::remote::Remote;
 use crate::cron::Entry;
 use crate::ids::ProcessId;
@@ -134,8 +134,17 @@ pub struct ProcessConfig {
 /// Reads a source file.
 pub(super) type ReadSource<'a> = dyn Fn(&Path) -> io::Result<Vec<u8>> + 'a;
 
+/// Whether bytes can be code of a device of this kind; if not, why.
+pub type CheckCode<'a> = dyn Fn(DeviceKind, &[u8]) -> Result<(), String> + 'a;
+
 impl ProcessConfig {
-    pub(super) fn read_all(root: &mut Table<'_, '_>, origin: &Origin, sources: &ReadSource<'_>) -> Vec<Self> {
+    /// Code is only looked at where nothing else is wrong with its process.
+    pub(super) fn read_all(
+        root: &mut Table<'_, '_>,
+        origin: &Origin,
+        sources: &ReadSource<'_>,
+        code: &CheckCode<'_>,
+    ) -> Vec<Self> {
         let mut ids = HashMap::new();
         let read = |table: &mut Table<'_, '_>| {
             let id = table.required("id", process_id());
@@ -146,24 +155,35 @@ impl ProcessConfig {
             let limits = table.section("limits", LimitOverrides::read);
             let error_strategy = table.optional("error_strategy", ErrorStrategy::kind());
             let cron = cron::read_all(table, &tags);
-            Some(Self { id: id?, device: device?, source: source?, tags, limits, error_strategy, cron })
+            let (device, source) = (device?, source?);
+            if table.is_good()
+                && let Err(why) = code(device, &source.text)
+            {
+                let found = in_one_line(&format!("{}: {why}", source.path.display()));
+                table.problem(code_key(Some(device)), found, format!("code for device {device}"));
+            }
+            Some(Self { id: id?, device, source, tags, limits, error_strategy, cron })
         };
         root.tables("process", read).into_iter().flatten().collect()
     }
 }
 
-/// What `device` runs: the file `source`, for a program its `command`, for what is computed elsewhere its `url`.
+/// The key of what `device` runs: the file `source`, for a program its `command`, for what is computed elsewhere its `url`.
+fn code_key(device: Option<DeviceKind>) -> &'static str {
+    match device {
+        Some(DeviceKind::Exec) => "command",
+        Some(DeviceKind::Remote) => "url",
+        _ => "source",
+    }
+}
+
 fn read_source(
     table: &mut Table<'_, '_>,
     device: Option<DeviceKind>,
     origin: &Origin,
     sources: &ReadSource<'_>,
 ) -> Option<Source> {
-    let needed = match device {
-        Some(DeviceKind::Exec) => "command",
-        Some(DeviceKind::Remote) => "url",
-        _ => "source",
-    };
+    let needed = code_key(device);
     for other in ["source", "command", "url"].into_iter().filter(|key| *key != needed) {
         if let Some(device) = device.filter(|_| table.has(other)) {
             table.problem(other, "a key that this device has no use for", format!("`{needed}` for device {device}"));

@@ -26,7 +26,7 @@ pub(super) fn read<T>(file: &str, text: &str, body: impl FnOnce(&mut Table<'_, '
         return Err(report.into_error());
     }
     let result = Table::new(&mut report, String::new(), Some((document.get_ref(), document.span()))).read(body);
-    if report.is_clean() { Ok(result) } else { Err(report.into_error()) }
+    if report.count() == 0 { Ok(result) } else { Err(report.into_error()) }
 }
 
 /// What `body` reads from an empty table: the defaults.
@@ -99,8 +99,8 @@ impl<'d> Report<'d> {
         Place { line, column: before.chars().count() + 1 }
     }
 
-    fn is_clean(&self) -> bool {
-        self.problems.is_empty() && self.unknown.is_empty()
+    fn count(&self) -> usize {
+        self.problems.len() + self.unknown.len() + self.omitted
     }
 
     fn into_error(mut self) -> ConfigError {
@@ -133,12 +133,15 @@ pub(super) struct Table<'r, 'd> {
     entries: Option<&'r DeTable<'r>>,
     span: Option<Span>,
     asked: Vec<&'static str>,
+    /// The problems before it.
+    before: usize,
 }
 
 impl<'r, 'd> Table<'r, 'd> {
     fn new(report: &'r mut Report<'d>, path: String, table: Option<(&'r DeTable<'r>, Span)>) -> Self {
         let (entries, span) = table.unzip();
-        Self { report, path, entries, span, asked: Vec::new() }
+        let before = report.count();
+        Self { report, path, entries, span, asked: Vec::new(), before }
     }
 
     /// Reads the whole table by `body`; the keys that it doesn't ask for are unknown.
@@ -247,6 +250,12 @@ impl<'r, 'd> Table<'r, 'd> {
         &self.path
     }
 
+    /// Whether nothing is wrong with it and the tables in it, now that every key was asked for.
+    pub(super) fn is_good(&self) -> bool {
+        let mut keys = self.entries.into_iter().flatten().map(|(key, _)| -> &str { key.get_ref() });
+        self.report.count() == self.before && keys.all(|key| self.asked.contains(&key))
+    }
+
     /// Whether `key` stands there.
     pub(super) fn has(&mut self, key: &'static str) -> bool {
         self.ask(key).is_some()
@@ -351,7 +360,7 @@ fn shape(value: &DeValue<'_>) -> &'static str {
 }
 
 /// `text` with its control characters escaped.
-fn in_one_line(text: &str) -> String {
+pub(super) fn in_one_line(text: &str) -> String {
     let escaped = |character: char| match character.is_control() {
         true => character.escape_default().to_string(),
         false => character.to_string(),

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::exec::{ExecFactory, ExecHost};
-use super::lua::LuaFactory;
-use super::remote::RemoteFactory;
-use super::wasm::{EngineError, WasmFactory};
+use super::exec::{self, ExecFactory, ExecHost};
+use super::lua::{self, LuaFactory};
+use super::remote::{self, RemoteFactory};
+use super::wasm::{self, EngineError, WasmFactory};
 use super::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode, Ping};
 use crate::client::Peers;
 use crate::group::WaitTable;
@@ -45,6 +45,19 @@ impl Devices {
     }
 }
 
+/// Whether `source` can be code of a device of this kind at all, as [`DeviceFactory::check`] says. Nothing is set up for it.
+///
+/// # Errors
+/// [`DeviceError::Load`], which says why it cannot.
+pub fn check_code(kind: DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
+    match kind {
+        DeviceKind::Lua => lua::check(source),
+        DeviceKind::Wasm => wasm::check(source),
+        DeviceKind::Exec => exec::check(source),
+        DeviceKind::Remote => remote::check(source),
+    }
+}
+
 impl DeviceFactory for Devices {
     fn create(
         &self,
@@ -58,7 +71,7 @@ impl DeviceFactory for Devices {
     }
 
     fn check(&self, kind: &DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
-        self.of(*kind).check(kind, source)
+        check_code(*kind, source)
     }
 
     fn info(&self, kind: DeviceKind) -> DeviceInfo {

@@ -30,7 +30,7 @@ mod tests;
 
 pub use at_work::WorkSign;
 pub use base_state::{BaseError, BaseState};
-pub use devices::Devices;
+pub use devices::{Devices, check_code};
 pub use loader::{BaseLoader, Loading};
 pub use log_reader::LogReader;
 pub use pool::{ComputePool, Job, Lane, PoolOptions};

@@ -1,32 +1,26 @@
 //! The processes of the configuration, and whether what it names can be there.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::NodeError;
 use super::addresses;
 use crate::actors::Hub;
-use crate::config::{Config, ConfigError, Problem, ProcessConfig};
-use crate::device::DeviceFactory;
+use crate::config::{self, Config, ConfigError, ProcessConfig};
+use crate::device::check_code;
 use crate::ids::BlobHash;
 use crate::process::worker::Define;
 use crate::process::{LOCAL, ProcessOrigin, RequestError, Specification};
 
-/// Looks whether every configured source can be code at all, and every address one.
-pub fn check_sources(config: &Config, factory: &dyn DeviceFactory) -> Result<(), ConfigError> {
-    let mut problems = addresses::problems(config);
-    for (index, process) in config.processes.iter().enumerate() {
-        if let Err(error) = factory.check(&process.device, &process.source.text) {
-            problems.push(Problem {
-                file: config.origin.to_string(),
-                place: None,
-                key: format!("process[{index}].source"),
-                found: format!("{}: {error}", process.source.path.display()),
-                expected: format!("code for device {}", process.device),
-                nearest: None,
-            });
-        }
-    }
-    if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems, omitted: 0 }) }
+/// Loads the configuration at `path`, or what is taken without one, and looks whether every configured source can be code at
+/// all, and every address one.
+///
+/// # Errors
+/// What is wrong. Addresses are looked at where nothing else is.
+pub fn load(path: Option<&Path>) -> Result<Config, ConfigError> {
+    let config = config::load(path, &|kind, source| check_code(kind, source).map_err(|error| error.to_string()))?;
+    let problems = addresses::problems(&config);
+    if problems.is_empty() { Ok(config) } else { Err(ConfigError { problems, omitted: 0 }) }
 }
 
 /// Makes every configured process what the configuration says.

@@ -6,13 +6,13 @@ use std::collections::HashSet;
 use sd_notify::NotifyState;
 use tracing::{error, info, warn};
 
-use super::definitions::{check_sources, define};
+use super::definitions::{define, load};
 use super::notify;
 use super::observing::Observing;
 use super::peers;
 use crate::actors::Hub;
 use crate::client::Peers;
-use crate::config::{Config, MetricsConfig, Origin, load};
+use crate::config::{Config, MetricsConfig, Origin};
 use crate::logging::Logging;
 
 /// Knows the configuration in force.
@@ -35,11 +35,7 @@ impl Reloader {
             Origin::File(path) => Some(path.clone()),
             Origin::Embedded => None,
         };
-        let loaded = load(path.as_deref()).and_then(|config| {
-            check_sources(&config, hub.environment().factory.as_ref())?;
-            Ok(config)
-        });
-        match loaded {
+        match load(path.as_deref()) {
             Ok(config) => self.take_over(config, hub, observing, logging).await,
             Err(error) => error!(target: "node", event = "reload_refused", %error, "nothing was changed"),
         }

@@ -62,6 +62,47 @@ async fn code_that_cannot_be_code_stops_the_start() {
 }
 
 #[tokio::test]
+async fn code_that_cannot_be_code_is_listed_with_the_other_problems() {
+    let home = Home::new(&good());
+    let text = "
+[node]
+colour = \"red\"
+[[process]]
+id = \"broken\"
+device = \"lua\"
+source = \"broken.lua\"
+[[process]]
+id = \"unread\"
+device = \"lua\"
+source = \"broken.lua\"
+tgas = { a = \"b\" }
+[[process]]
+id = \"module\"
+device = \"wasm\"
+source = \"broken.lua\"
+[[process]]
+id = \"program\"
+device = \"exec\"
+command = [\"./nowhere\"]
+";
+    home.write("mainstay.toml", text);
+    home.write("broken.lua", "function compute(");
+    let program = Program::launch(&home.path(""), &["check", "--config", "mainstay.toml"], &[]);
+    let ended = program.ended().await;
+    assert_eq!(ended.code(), Some(78), "{}", ended.stderr);
+    let keys: Vec<_> =
+        ended.stderr.lines().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(" ")).collect();
+    let places = [
+        "mainstay.toml:3:1 node.colour",
+        "mainstay.toml:7:10 process[0].source",
+        "mainstay.toml:12:1 process[1].tgas",
+        "mainstay.toml:16:10 process[2].source",
+        "mainstay.toml:20:11 process[3].command",
+    ];
+    assert_eq!(keys, places, "{}", ended.stderr);
+}
+
+#[tokio::test]
 async fn a_check_starts_nothing() {
     let home = Home::new(&good());
     let program = Program::launch(&home.path(""), &["check", "--config", "mainstay.toml"], &[]);

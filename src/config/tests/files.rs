@@ -14,7 +14,7 @@ fn paths_start_at_the_folder_of_the_file() {
     fs::write(&file, PROCESS).unwrap();
     fs::create_dir(folder.path().join("sub")).unwrap();
     fs::write(folder.path().join("sub/a.lua"), b"return \xff").unwrap();
-    let config = load(Some(&file)).unwrap();
+    let config = load(Some(&file), &any_code).unwrap();
     assert_eq!(config.node.data_dir, folder.path().join("data"));
     let source = Source { path: folder.path().join("sub/a.lua"), text: b"return \xff".as_slice().into() };
     assert_eq!(config.processes[0].source, source);
@@ -24,14 +24,14 @@ fn paths_start_at_the_folder_of_the_file() {
 fn a_file_that_is_there_is_preferred_to_the_embedded_one() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mainstay.toml");
-    let shipped = load_or_shipped(&file).unwrap();
-    assert_eq!(shipped, load_or_shipped(&folder.path().join("absent/mainstay.toml")).unwrap());
+    let shipped = load_or_shipped(&file, &any_code).unwrap();
+    assert_eq!(shipped, load_or_shipped(&folder.path().join("absent/mainstay.toml"), &any_code).unwrap());
     assert_eq!(shipped.processes.len(), 3);
     fs::write(&file, "[log]\nfilter = 'debug'").unwrap();
-    assert_eq!(load_or_shipped(&file).unwrap().log.filter, "debug");
-    assert_eq!(load_or_shipped(&file.join("mainstay.toml")).unwrap(), shipped);
+    assert_eq!(load_or_shipped(&file, &any_code).unwrap().log.filter, "debug");
+    assert_eq!(load_or_shipped(&file.join("mainstay.toml"), &any_code).unwrap(), shipped);
     fs::write(&file, "[").unwrap();
-    assert!(load_or_shipped(&file).is_err());
+    assert!(load_or_shipped(&file, &any_code).is_err());
 }
 
 #[test]
@@ -41,14 +41,14 @@ fn files_that_cannot_be_read() {
     let name = file.display();
     let line = |text: &[u8]| {
         fs::write(&file, text).unwrap();
-        load(Some(&file)).unwrap_err().to_string()
+        load(Some(&file), &any_code).unwrap_err().to_string()
     };
     assert_eq!(
-        load(Some(&file)).unwrap_err().to_string(),
+        load(Some(&file), &any_code).unwrap_err().to_string(),
         format!("{name}: found No such file or directory (os error 2), expected a configuration file that can be read")
     );
     assert_eq!(
-        load(Some(folder.path())).unwrap_err().to_string(),
+        load(Some(folder.path()), &any_code).unwrap_err().to_string(),
         format!(
             "{}: found Is a directory (os error 21), expected a configuration file that can be read",
             folder.path().display()

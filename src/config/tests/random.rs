@@ -159,7 +159,7 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("n.toml");
         std::fs::write(&file, &bytes).unwrap();
-        if let Err(error) = load(Some(&file)) {
+        if let Err(error) = load(Some(&file), &any_code) {
             prop_assert!(!error.problems.is_empty());
         }
     }

@@ -37,7 +37,7 @@ fn a_file_without_keys_is_the_default_too() {
 #[test]
 fn the_file_itself_loads_like_the_embedded_copy() {
     let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFAULT_PATH);
-    let loaded = load(Some(&file)).unwrap();
+    let loaded = load(Some(&file), &any_code).unwrap();
     let embedded = parse_shipped(SHIPPED).unwrap();
     let texts =
         |config: &Config| -> Vec<_> { config.processes.iter().map(|process| process.source.text.clone()).collect() };
@@ -47,7 +47,7 @@ fn the_file_itself_loads_like_the_embedded_copy() {
 #[test]
 fn the_shipped_file_has_every_known_key() {
     let text = all_keys_on();
-    let known = known_keys(&text, |root| Config::read(root, &Origin::Embedded, &embedded_source));
+    let known = known_keys(&text, |root| Config::read(root, &Origin::Embedded, &embedded_source, &any_code));
     let mut there = BTreeSet::new();
     keys_of(&text.parse().unwrap(), "", &mut there);
     // The shipped file names the limits of a process once, in [limits], and the names of tags, annotations and variables are

@@ -51,24 +51,8 @@ impl DeviceFactory for ExecFactory {
         Ok(Box::new(ExecDevice::new(role)))
     }
 
-    /// Looks whether the program is there, as far as that can be told without running it.
     fn check(&self, _: &DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
-        let command = command(source)?;
-        let program = command.command.first().map(String::as_str).unwrap_or_default();
-        if !command.directory.is_dir() {
-            let text = format!("`directory`: there is no folder {}", command.directory.display());
-            return Err(DeviceError::Load(text));
-        }
-        if program.contains('/') {
-            let path = command.directory.join(program);
-            return if path.is_file() { Ok(()) } else { Err(missing(program, &path.display().to_string())) };
-        }
-        let path = command.environment.get("PATH").map(String::as_str).unwrap_or_default();
-        let mut folders = path.split(':').map(|folder| command.directory.join(folder));
-        if folders.any(|folder: PathBuf| folder.join(Path::new(program)).is_file()) {
-            return Ok(());
-        }
-        Err(missing(program, &format!("PATH {path}")))
+        check(source)
     }
 
     fn info(&self, _: DeviceKind) -> DeviceInfo {
@@ -78,6 +62,26 @@ impl DeviceFactory for ExecFactory {
     fn ping(&self, _: DeviceKind, process: &ProcessId, time: Duration) -> Ping {
         self.host.ping(process, time)
     }
+}
+
+/// Looks whether the program is there, as far as that can be told without running it.
+pub(in crate::device) fn check(source: &[u8]) -> Result<(), DeviceError> {
+    let command = command(source)?;
+    let program = command.command.first().map(String::as_str).unwrap_or_default();
+    if !command.directory.is_dir() {
+        let text = format!("`directory`: there is no folder {}", command.directory.display());
+        return Err(DeviceError::Load(text));
+    }
+    if program.contains('/') {
+        let path = command.directory.join(program);
+        return if path.is_file() { Ok(()) } else { Err(missing(program, &path.display().to_string())) };
+    }
+    let path = command.environment.get("PATH").map(String::as_str).unwrap_or_default();
+    let mut folders = path.split(':').map(|folder| command.directory.join(folder));
+    if folders.any(|folder: PathBuf| folder.join(Path::new(program)).is_file()) {
+        return Ok(());
+    }
+    Err(missing(program, &format!("PATH {path}")))
 }
 
 fn command(source: &[u8]) -> Result<Command, DeviceError> {

@@ -28,4 +28,5 @@ mod talk;
 mod tests;
 
 pub use factory::ExecFactory;
+pub(super) use factory::check;
 pub use host::{ExecHost, ExecOptions};

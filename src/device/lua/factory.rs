@@ -31,12 +31,17 @@ impl DeviceFactory for LuaFactory {
     }
 
     fn check(&self, _: &DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
-        vm::compile(source).map_err(|error| DeviceError::Load(error.to_string()))
+        check(source)
     }
 
     fn info(&self, _: DeviceKind) -> DeviceInfo {
         info()
     }
+}
+
+/// Whether `source` is a script.
+pub(in crate::device) fn check(source: &[u8]) -> Result<(), DeviceError> {
+    vm::compile(source).map_err(|error| DeviceError::Load(error.to_string()))
 }
 
 /// What every Lua device is.

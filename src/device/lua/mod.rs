@@ -20,3 +20,4 @@ mod vm;
 mod tests;
 
 pub use factory::LuaFactory;
+pub(super) use factory::check;

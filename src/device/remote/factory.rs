@@ -44,12 +44,17 @@ impl DeviceFactory for RemoteFactory {
 
     /// Looks whether the address can be asked, without asking it.
     fn check(&self, _: &DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
-        remote(source).map(drop)
+        check(source)
     }
 
     fn info(&self, _: DeviceKind) -> DeviceInfo {
         info()
     }
+}
+
+/// Whether `source` names an address that can be asked.
+pub(in crate::device) fn check(source: &[u8]) -> Result<(), DeviceError> {
+    remote(source).map(drop)
 }
 
 fn remote(source: &[u8]) -> Result<Remote, DeviceError> {

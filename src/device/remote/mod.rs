@@ -16,3 +16,4 @@ mod unit;
 mod tests;
 
 pub use factory::RemoteFactory;
+pub(super) use factory::check;

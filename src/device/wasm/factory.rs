@@ -36,6 +36,11 @@ pub fn rewritten(source: &[u8]) -> Result<Vec<u8>, LoadError> {
     prepare(source, host::is_provided)
 }
 
+/// Whether `source` is a module that is taken.
+pub(in crate::device) fn check(source: &[u8]) -> Result<(), DeviceError> {
+    rewritten(source).map(drop).map_err(|error| DeviceError::Load(error.to_string()))
+}
+
 impl DeviceFactory for WasmFactory {
     fn create(
         &self,
@@ -71,7 +76,7 @@ impl DeviceFactory for WasmFactory {
     }
 
     fn check(&self, _: &DeviceKind, source: &[u8]) -> Result<(), DeviceError> {
-        rewritten(source).map(drop).map_err(|error| DeviceError::Load(error.to_string()))
+        check(source)
     }
 
     fn info(&self, _: DeviceKind) -> DeviceInfo {

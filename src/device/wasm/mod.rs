@@ -24,5 +24,6 @@ mod touched;
 mod tests;
 
 pub use engine::EngineError;
+pub(super) use factory::check;
 pub use factory::{WasmFactory, rewritten};
 pub use load::{LoadError, MODULE_MOST};
