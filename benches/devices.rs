@@ -14,15 +14,15 @@ use std::time::Duration;
 use clap::Parser as _;
 use mainstay::actors::Hub;
 use mainstay::cli::{Cli, Command};
-use mainstay::config::limits::{LimitOverrides, Limits};
+use mainstay::config::limits::Limits;
 use mainstay::config::{Config, Origin, parse};
 use mainstay::device::exec::{guard, launch};
 use mainstay::device::wasm::WasmFactory;
 use mainstay::device::{Call, Device, DeviceFactory, Interrupt, Mode};
-use mainstay::ids::{BlobHash, MessageId, ProcessId, Slot};
+use mainstay::ids::{MessageId, ProcessId, Slot};
 use mainstay::node::{self, Node};
 use mainstay::process::{
-    Cause, Definition, DeviceKind, Draft, Entry, EntryKind, ErrorStrategy, Message, Origin as Road, Specification, Tag,
+    Cause, Defaults, DeviceKind, Draft, Entry, ErrorStrategy, Message, Origin as Road, Specification, Tag,
 };
 use tokio::time::Instant;
 
@@ -207,20 +207,9 @@ fn calls(devices: &dyn DeviceFactory, subject: &Subject, config: &Config, time: 
 }
 
 fn begun(devices: &dyn DeviceFactory, kind: DeviceKind, code: &[u8]) -> Box<dyn Device> {
-    let specification = Specification {
-        device: kind,
-        source: BlobHash::of(code),
-        tags: Vec::new(),
-        limits: LimitOverrides::default(),
-        error_strategy: None,
-        cron: Vec::new(),
-    };
-    let definition = Definition {
-        specification,
-        engine: devices.info(kind).engine,
-        limits: Limits { memory: 256 << 20, state_size: 128 << 20, ..Limits::default() },
-        error_strategy: ErrorStrategy::Ignore,
-    };
+    let limits = Limits { memory: 256 << 20, state_size: 128 << 20, ..Limits::default() };
+    let defaults = Defaults { limits, error_strategy: ErrorStrategy::Ignore };
+    let definition = Specification::new(kind, code).resolve(&defaults, &devices.info(kind).engine);
     let process = ProcessId::parse("alone").unwrap();
     let device = devices.create(&process, &definition, code, Interrupt::default(), Mode::Live);
     let mut device = device.unwrap_or_else(|error| panic!("{error}"));
@@ -239,7 +228,7 @@ fn entry(slot: u64, tags: &[Tag], data: &str) -> Entry {
         data: data.to_owned(),
         timestamp: 1_700_000_000_000 + slot,
     };
-    Entry { slot: Slot(slot), origin: Road::Client, kind: EntryKind::Message, message, mark: None, push: None }
+    Entry::of_client(Slot(slot), message)
 }
 
 fn call(device: &mut dyn Device, subject: &Subject, slot: u64) {

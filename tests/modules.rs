@@ -9,13 +9,11 @@
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 
-use mainstay::config::limits::{LimitOverrides, Limits};
+use mainstay::config::limits::Limits;
 use mainstay::device::wasm::WasmFactory;
 use mainstay::device::{Call, Device, DeviceFactory, Interrupt, Mode};
-use mainstay::ids::{BlobHash, MessageId, ProcessId, Slot};
-use mainstay::process::{
-    Cause, Definition, DeviceKind, Entry, EntryKind, ErrorStrategy, Message, Origin, Outcome, Specification, Tag,
-};
+use mainstay::ids::{MessageId, ProcessId, Slot};
+use mainstay::process::{Cause, Defaults, DeviceKind, Entry, ErrorStrategy, Message, Outcome, Specification, Tag};
 
 /// Modules that evaluate Lua, both widths.
 const MODULES: [&str; 5] = ["aos.wasm", "aos2_0_1.wasm", "aos2_0_3.wasm", "aos2_0_4_32.wasm", "aos2_0_6.wasm"];
@@ -66,25 +64,15 @@ fn entry(slot: u64, tags: &[(&str, &str)], data: &str) -> Entry {
         data: data.to_owned(),
         timestamp: 1_700_000_000_000 + slot,
     };
-    Entry { slot: Slot(slot), origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None }
+    Entry::of_client(Slot(slot), message)
 }
 
 impl Process {
     fn open(source: Vec<u8>) -> Self {
-        let specification = Specification {
-            device: DeviceKind::Wasm,
-            source: BlobHash::of(&source),
-            tags: vec![Tag::new("Name", "tested"), Tag::new("Authority", "owner")],
-            limits: LimitOverrides::default(),
-            error_strategy: None,
-            cron: Vec::new(),
-        };
-        let definition = Definition {
-            specification,
-            engine: FACTORY.info(DeviceKind::Wasm).engine,
-            limits: limits(),
-            error_strategy: ErrorStrategy::Ignore,
-        };
+        let tags = vec![Tag::new("Name", "tested"), Tag::new("Authority", "owner")];
+        let specification = Specification { tags, ..Specification::new(DeviceKind::Wasm, &source) };
+        let defaults = Defaults { limits: limits(), error_strategy: ErrorStrategy::Ignore };
+        let definition = specification.resolve(&defaults, &FACTORY.info(DeviceKind::Wasm).engine);
         let id = ProcessId::parse("tested").unwrap();
         let device = FACTORY.create(&id, &definition, &source, Interrupt::default(), Mode::Live);
         Self { device: device.unwrap_or_else(|error| panic!("{error}")), source, slot: 1 }

@@ -6,14 +6,12 @@ mod programs {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use mainstay::config::limits::{LimitOverrides, Limits};
+    use mainstay::config::limits::Limits;
     use mainstay::device::exec::{ExecFactory, ExecHost, ExecOptions};
     use mainstay::device::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, Ping};
     use mainstay::group::WaitTable;
-    use mainstay::ids::{BlobHash, MessageId, ProcessId, Slot};
-    use mainstay::process::{
-        Cause, Definition, DeviceKind, Entry, EntryKind, ErrorStrategy, Message, Origin, Outcome, Specification,
-    };
+    use mainstay::ids::{MessageId, ProcessId, Slot};
+    use mainstay::process::{Cause, Defaults, DeviceKind, Entry, ErrorStrategy, Message, Outcome, Specification};
     use tempfile::TempDir;
 
     const PATIENCE: Duration = Duration::from_secs(30);
@@ -65,17 +63,10 @@ mod programs {
 
         fn device(&self, script: &str, interrupt: Interrupt, mode: Mode) -> Box<dyn Device> {
             let source = self.command(script);
-            let specification = Specification {
-                device: DeviceKind::Exec,
-                source: BlobHash::of(&source),
-                tags: Vec::new(),
-                limits: LimitOverrides::default(),
-                error_strategy: None,
-                cron: Vec::new(),
-            };
+            let specification = Specification::new(DeviceKind::Exec, &source);
             let limits = Limits { compute_time: PATIENCE, ..Limits::default() };
-            let engine = self.factory.info(DeviceKind::Exec).engine;
-            let definition = Definition { specification, engine, limits, error_strategy: ErrorStrategy::Ignore };
+            let defaults = Defaults { limits, error_strategy: ErrorStrategy::Ignore };
+            let definition = specification.resolve(&defaults, &self.factory.info(DeviceKind::Exec).engine);
             self.factory.create(&self.process, &definition, &source, interrupt, mode).unwrap()
         }
     }
@@ -97,7 +88,7 @@ mod programs {
             data: String::new(),
             timestamp: 0,
         };
-        Entry { slot: Slot(slot), origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None }
+        Entry::of_client(Slot(slot), message)
     }
 
     fn output(called: Result<Call, DeviceError>) -> String {

@@ -8,15 +8,13 @@
 
 use std::sync::LazyLock;
 
-use mainstay::config::limits::{LimitOverrides, Limits};
+use mainstay::config::limits::Limits;
 use mainstay::device::exec::{lines::Lines, note, outcome, rpc};
 use mainstay::device::lua::LuaFactory;
 use mainstay::device::wasm::{WasmFactory, rewritten};
 use mainstay::device::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, StateView};
 use mainstay::ids::{BlobHash, MessageId, ProcessId, Slot};
-use mainstay::process::{
-    Cause, Definition, DeviceKind, Entry, EntryKind, ErrorStrategy, Message, Origin, Specification,
-};
+use mainstay::process::{Cause, Defaults, DeviceKind, Entry, ErrorStrategy, Message, Specification};
 use mainstay::store::decode_snapshot;
 
 /// An error is for a person, who reads no more than this of it.
@@ -181,17 +179,9 @@ end
 
 /// A device of this code, without state.
 pub fn create(factory: &dyn DeviceFactory, kind: DeviceKind, source: &[u8]) -> Box<dyn Device> {
-    let specification = Specification {
-        device: kind,
-        source: BlobHash::of(source),
-        tags: Vec::new(),
-        limits: LimitOverrides::default(),
-        error_strategy: None,
-        cron: Vec::new(),
-    };
     let limits = Limits { gas: 2_000_000, memory: 8 << 20, ..Limits::default() };
-    let engine = factory.info(kind).engine;
-    let definition = Definition { specification, engine, limits, error_strategy: ErrorStrategy::Ignore };
+    let defaults = Defaults { limits, error_strategy: ErrorStrategy::Ignore };
+    let definition = Specification::new(kind, source).resolve(&defaults, &factory.info(kind).engine);
     let process = ProcessId::parse("tested").unwrap();
     let device = factory.create(&process, &definition, source, Interrupt::default(), Mode::Live);
     device.unwrap_or_else(|error| panic!("{error}"))
@@ -209,7 +199,7 @@ pub fn entry(slot: u64) -> Entry {
         data: String::new(),
         timestamp: slot,
     };
-    Entry { slot: Slot(slot), origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None }
+    Entry::of_client(Slot(slot), message)
 }
 
 fn restored(mut device: Box<dyn Device>, bytes: &[u8]) {

@@ -14,7 +14,7 @@ use crate::client::node::{Node, Undelivered};
 use crate::client::{Client, ClientError};
 use crate::config::PushConfig;
 use crate::group::Chain;
-use crate::ids::{BlobHash, MessageId, ProcessId};
+use crate::ids::{MessageId, ProcessId};
 use crate::process::worker::Define;
 use crate::process::{
     Computed, Definition, DeviceKind, Draft, Entry, Json, Mark, MarkSource, Origin as Road, OutboxItem, OutboxKey,
@@ -310,8 +310,8 @@ impl Delivery {
         };
         let limits = of_parent.limits.at_most(&environment.defaults.limits);
         let cron = cron::of_process(Vec::new(), &spawn.tags).map_err(|error| final_failure(error.to_string()))?;
-        let (source_hash, tags) = (BlobHash::of(&source), spawn.tags.clone());
-        let specification = Specification { device, source: source_hash, tags, limits, error_strategy: None, cron };
+        let tags = spawn.tags.clone();
+        let specification = Specification { tags, limits, cron, ..Specification::new(device, &source) };
         let definition = environment.resolve(&specification);
         Ok(Define { origin: ProcessOrigin::Spawned, definition, source, from: parent.to_string() })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::guarded::{caught, discard, guarded};
 use super::{BaseState, Call, Device, DeviceError, DeviceFactory, Interrupt, Mode};
-use crate::process::{Cause, Entry, EntryKind, Message, Origin, Outcome};
+use crate::process::{Cause, Entry, Message, Outcome};
 
 /// Why there is no outcome. The trial stands at its base all the same.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -77,7 +77,7 @@ impl Trial {
     /// the trial stands at the result from then on, else at the base as before. A panic of the device is an outcome.
     pub fn resolve(&mut self, message: Message, keeps_result: bool) -> Result<Tried, TrialError> {
         let slot = self.base.slot.next();
-        let entry = Entry { slot, origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None };
+        let entry = Entry::of_client(slot, message);
         let mut device = self.device_at_base()?;
         let (cause, outcome) = match guarded(|| device.dry_run(&entry)) {
             Ok(Call::Done(cause, outcome)) => (cause, outcome),

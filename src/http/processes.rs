@@ -18,7 +18,7 @@ use super::query::Query;
 use super::wire::{ComputedOut, DeviceIn, MessageIn, Object, PageOut, ProcessIn, ProcessOut, ScheduledOut, read_json};
 use crate::actors::code;
 use crate::device::Difference;
-use crate::ids::{BlobHash, ProcessId};
+use crate::ids::ProcessId;
 use crate::process::worker::Define;
 use crate::process::{Computed, DeviceKind, Draft, Page, ProcessOrigin, RequestError, Specification, StateView};
 
@@ -91,12 +91,10 @@ async fn define(face: &Face, mut wanted: ProcessIn, caller: &Caller) -> Result<D
     let cron = wanted.cron_entries()?;
     let source = code(face.hub.environment(), device, wanted.source, wanted.module.as_deref()).await?;
     let specification = Specification {
-        device,
-        source: BlobHash::of(&source),
         tags: wanted.tags.unwrap_or_default().0,
         limits: wanted.limits.map(|Object(limits)| limits).unwrap_or_default().read()?,
-        error_strategy: None,
         cron,
+        ..Specification::new(device, &source)
     };
     let definition = face.hub.environment().resolve(&specification);
     Ok(Define { origin: ProcessOrigin::Api, definition, source, from: caller.0.clone() })

@@ -8,7 +8,6 @@ use super::addresses;
 use crate::actors::Hub;
 use crate::config::{self, Config, ConfigError, ProcessConfig};
 use crate::device::check_code;
-use crate::ids::BlobHash;
 use crate::process::worker::Define;
 use crate::process::{LOCAL, ProcessOrigin, RequestError, Specification};
 
@@ -39,12 +38,11 @@ pub(super) async fn define_all(hub: &Hub, config: &Config) -> Result<(), NodeErr
 pub(super) async fn define(hub: &Hub, process: &ProcessConfig) -> Result<bool, RequestError> {
     let source: Arc<[u8]> = process.source.text.clone();
     let specification = Specification {
-        device: process.device,
-        source: BlobHash::of(&source),
         tags: process.tags.clone(),
         limits: process.limits.clone(),
         error_strategy: process.error_strategy,
         cron: process.cron.clone(),
+        ..Specification::new(process.device, &source)
     };
     let definition = hub.environment().resolve(&specification);
     let define = Define { origin: ProcessOrigin::Config, definition, source, from: LOCAL.to_owned() };

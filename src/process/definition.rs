@@ -49,6 +49,18 @@ pub struct Defaults {
 }
 
 impl Specification {
+    /// A specification that says no more than this.
+    pub fn new(device: DeviceKind, source: &[u8]) -> Self {
+        Self {
+            device,
+            source: BlobHash::of(source),
+            tags: Vec::new(),
+            limits: LimitOverrides::default(),
+            error_strategy: None,
+            cron: Vec::new(),
+        }
+    }
+
     /// The definition that this becomes on a node with these defaults and this engine.
     pub fn resolve(&self, defaults: &Defaults, engine: &str) -> Definition {
         Definition {

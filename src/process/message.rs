@@ -121,6 +121,11 @@ pub struct Scheduled<'a> {
 }
 
 impl Entry {
+    /// A client's message at its slot.
+    pub fn of_client(slot: Slot, message: Message) -> Self {
+        Self { slot, origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None }
+    }
+
     /// The message as the API and the devices show it.
     pub fn shown(&self) -> Scheduled<'_> {
         Scheduled { message: &self.message, slot: self.slot }

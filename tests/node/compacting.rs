@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::harness::{Api, COUNTER, Home, Program, Settings, handled, has_python, with_handler};
+use super::harness::{Api, COUNTER, Home, Program, Settings, handled, with_handler};
 
 const SLOTS: u64 = 2000;
 
@@ -206,10 +206,7 @@ async fn what_a_killed_one_left_is_finished_the_next_time() {
 
 #[tokio::test]
 async fn what_a_program_computed_is_archived_and_never_run_again() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", ""));
+    let Some(home) = with_handler(&handled("p", "")) else { return };
     let program = home.start().await;
     let api = program.api().await;
     for _ in 0..30 {

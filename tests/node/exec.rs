@@ -15,11 +15,8 @@ fn lines(names: &[&str]) -> Vec<(String, u64, u64)> {
 
 #[tokio::test]
 async fn a_program_keeps_its_state_over_rest_and_kill() {
-    if !has_python() {
-        return;
-    }
     for arguments in [&["python3", "handler.py"][..], &["python3", "handler.py", "--state"]] {
-        let home = with_handler(&Settings::default().program("p", arguments, ""));
+        let Some(home) = with_handler(&Settings::default().program("p", arguments, "")) else { return };
         let program = home.start().await;
         let api = program.api().await;
         assert_eq!(api.outcome("p", "").await["Output"], 1);
@@ -41,11 +38,11 @@ async fn a_program_keeps_its_state_over_rest_and_kill() {
 
 #[tokio::test]
 async fn a_program_sees_what_is_configured_and_nothing_else() {
-    if !has_python() {
+    let Some(home) =
+        with_handler(&handled("p", "directory = \"work\"\nenvironment = { LANG = \"C\" }").process("x", COUNTER, ""))
+    else {
         return;
-    }
-    let home =
-        with_handler(&handled("p", "directory = \"work\"\nenvironment = { LANG = \"C\" }").process("x", COUNTER, ""));
+    };
     std::fs::create_dir(home.path("work")).unwrap();
     std::fs::rename(home.path("handler.py"), home.path("work/handler.py")).unwrap();
     let program = home.start().await;
@@ -68,9 +65,6 @@ async fn a_program_sees_what_is_configured_and_nothing_else() {
 
 #[tokio::test]
 async fn whatever_a_program_does_wrong_is_an_error_that_names_it() {
-    if !has_python() {
-        return;
-    }
     let table = [
         ("error I can't", "I can't", 1),
         ("kill", "the program failed 3 times at this slot (max_attempts), the last time so: the program ended", 3),
@@ -90,7 +84,7 @@ async fn whatever_a_program_does_wrong_is_an_error_that_names_it() {
         ("big-state 1000000", "limit state_size: ", 1),
         ("gas", "limit gas: ", 1),
     ];
-    let home = with_handler(&handled("p", STRICT).process("well", COUNTER, ""));
+    let Some(home) = with_handler(&handled("p", STRICT).process("well", COUNTER, "")) else { return };
     let program = home.start().await;
     let api = program.api().await;
     let mut count = 0;
@@ -116,10 +110,7 @@ async fn whatever_a_program_does_wrong_is_an_error_that_names_it() {
 
 #[tokio::test]
 async fn a_program_that_answers_twice_is_heard_once() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", ""));
+    let Some(home) = with_handler(&handled("p", "")) else { return };
     let program = home.start().await;
     let api = program.api().await;
     assert_eq!(api.outcome("p", "twice").await["Output"], "first");
@@ -130,10 +121,7 @@ async fn a_program_that_answers_twice_is_heard_once() {
 
 #[tokio::test]
 async fn a_crash_is_tried_again_from_the_state_before() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", "max_attempts = 4"));
+    let Some(home) = with_handler(&handled("p", "max_attempts = 4")) else { return };
     let program = home.start().await;
     let api = program.api().await;
     assert_eq!(api.outcome("p", "").await["Output"], 1);
@@ -151,10 +139,7 @@ async fn a_crash_is_tried_again_from_the_state_before() {
 
 #[tokio::test]
 async fn a_slot_that_fails_for_good_halts_a_process_that_throws() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", "max_attempts = 2\nerror_strategy = \"throw\""));
+    let Some(home) = with_handler(&handled("p", "max_attempts = 2\nerror_strategy = \"throw\"")) else { return };
     let program = home.start().await;
     let api = program.api().await;
     api.schedule("p", "crash 2").await;
@@ -167,10 +152,7 @@ async fn a_slot_that_fails_for_good_halts_a_process_that_throws() {
 
 #[tokio::test]
 async fn what_is_said_to_a_person_is_bounded() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", ""));
+    let Some(home) = with_handler(&handled("p", "")) else { return };
     let program = home.start().await;
     let api = program.api().await;
     assert_eq!(api.outcome("p", "stderr 20000").await["Output"], 1);
@@ -184,9 +166,6 @@ async fn what_is_said_to_a_person_is_bounded() {
 
 #[tokio::test]
 async fn slow_programs_take_no_compute_thread() {
-    if !has_python() {
-        return;
-    }
     const SLOW: usize = 12;
     let mut settings = Settings::default().process("quick", COUNTER, "");
     settings = settings.set("workers", "compute_threads = 1").set("workers", "compute_threads_max = 1");
@@ -197,7 +176,7 @@ async fn slow_programs_take_no_compute_thread() {
             "limits = { compute_time = \"60s\" }",
         );
     }
-    let home = with_handler(&settings);
+    let Some(home) = with_handler(&settings) else { return };
     let program = home.start().await;
     let api = program.api().await;
     let mut holding = JoinSet::new();
@@ -214,10 +193,10 @@ async fn slow_programs_take_no_compute_thread() {
 
 #[tokio::test]
 async fn a_message_is_tried_on_a_copy_only_by_who_can() {
-    if !has_python() {
+    let Some(home) = with_handler(&handled("not", "").program("can", &["python3", "handler.py", "--dry-run"], ""))
+    else {
         return;
-    }
-    let home = with_handler(&handled("not", "").program("can", &["python3", "handler.py", "--dry-run"], ""));
+    };
     let program = home.start().await;
     let api = program.api().await;
     let refused = api.post("/processes/not/dry-run", &json!({ "Data": "" })).await.expect(501);

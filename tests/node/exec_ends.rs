@@ -4,7 +4,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
 
 use super::harness::{
-    Home, Program, Settings, handled, has_python, lives, numbers, running, runs, until, until_gone, with_handler,
+    Home, Program, Settings, handled, lives, numbers, running, runs, until, until_gone, with_handler,
 };
 
 /// The guardian of the node whose data is in this folder.
@@ -27,10 +27,7 @@ async fn family(program: &Program, id: &str) -> Vec<i64> {
 
 #[tokio::test]
 async fn nothing_outlives_a_node_that_is_killed() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", "").program("q", &["python3", "handler.py"], ""));
+    let Some(home) = with_handler(&handled("p", "").program("q", &["python3", "handler.py"], "")) else { return };
     let program = home.start().await;
     let (mut left, more) = (family(&program, "p").await, family(&program, "q").await);
     left.extend(more);
@@ -42,10 +39,7 @@ async fn nothing_outlives_a_node_that_is_killed() {
 
 #[tokio::test]
 async fn the_guardian_is_deaf_to_what_is_meant_for_the_node() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", ""));
+    let Some(home) = with_handler(&handled("p", "")) else { return };
     let program = home.start().await;
     let left = family(&program, "p").await;
     let [guardian] = guardians(&home)[..] else { panic!("there is one guardian") };
@@ -65,10 +59,7 @@ async fn the_guardian_is_deaf_to_what_is_meant_for_the_node() {
 
 #[tokio::test]
 async fn a_guardian_that_dies_is_replaced() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", ""));
+    let Some(home) = with_handler(&handled("p", "")) else { return };
     let program = home.start().await;
     let left = family(&program, "p").await;
     let [guardian] = guardians(&home)[..] else { panic!("there is one guardian") };
@@ -84,10 +75,7 @@ async fn a_guardian_that_dies_is_replaced() {
 
 #[tokio::test]
 async fn what_outlives_node_and_guardian_is_gone_before_the_next_slot() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", ""));
+    let Some(home) = with_handler(&handled("p", "")) else { return };
     let program = home.start().await;
     let left = family(&program, "p").await;
     let [guardian] = guardians(&home)[..] else { panic!("there is one guardian") };
@@ -104,10 +92,7 @@ async fn what_outlives_node_and_guardian_is_gone_before_the_next_slot() {
 
 #[tokio::test]
 async fn the_slot_in_work_is_repeated_with_the_next_attempt_and_the_same_key() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", "limits = { compute_time = \"60s\" }"));
+    let Some(home) = with_handler(&handled("p", "limits = { compute_time = \"60s\" }")) else { return };
     let mut program = home.start().await;
     assert_eq!(program.api().await.outcome("p", "").await["Output"], 1);
     program.api().await.schedule("p", "hold").await;
@@ -137,10 +122,9 @@ async fn the_slot_in_work_is_repeated_with_the_next_attempt_and_the_same_key() {
 
 #[tokio::test]
 async fn a_family_ends_with_its_program() {
-    if !has_python() {
+    let Some(home) = with_handler(&handled("p", "limits = { compute_time = \"1s\" }\ngrace = \"100ms\"")) else {
         return;
-    }
-    let home = with_handler(&handled("p", "limits = { compute_time = \"1s\" }\ngrace = \"100ms\""));
+    };
     let program = home.start().await;
     let api = program.api().await;
     for wrong in ["crash 9", "silent", "flood"] {
@@ -159,10 +143,7 @@ async fn a_family_ends_with_its_program() {
 
 #[tokio::test]
 async fn a_clean_stop_leaves_nobody() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", "grace = \"200ms\""));
+    let Some(home) = with_handler(&handled("p", "grace = \"200ms\"")) else { return };
     let program = home.start().await;
     let mut left = family(&program, "p").await;
     left.extend(guardians(&home));
@@ -173,10 +154,7 @@ async fn a_clean_stop_leaves_nobody() {
 
 #[tokio::test]
 async fn a_program_that_is_killed_between_two_messages_is_started_again() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", ""));
+    let Some(home) = with_handler(&handled("p", "")) else { return };
     let program = home.start().await;
     let api = program.api().await;
     let about = api.outcome("p", "family").await;

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::harness::{COUNTER, Frozen, Home, Hook, Settings, handled, has_python, leave_out, until, with_handler};
+use super::harness::{COUNTER, Frozen, Home, Hook, Settings, handled, leave_out, until, with_handler};
 
 fn check(name: &str, kind: &str, target: &str, more: &str) -> String {
     format!("[[health.check]]\nname = {name:?}\nkind = {kind:?}\ntarget = {target:?}\ninterval = \"50ms\"\n{more}\n")
@@ -93,11 +93,8 @@ async fn a_worker_that_hangs_is_started_again() {
 
 #[tokio::test]
 async fn a_program_that_is_ill_is_found_out_while_its_worker_is_well() {
-    if !has_python() {
-        return;
-    }
     let more = "failure_threshold = 1\ntimeout = \"5s\"\non_failure = \"restart\"";
-    let home = with_handler(&handled("p", "").more(&check("p is well", "worker", "p", more)));
+    let Some(home) = with_handler(&handled("p", "").more(&check("p is well", "worker", "p", more))) else { return };
     let program = home.start().await;
     let api = program.ready().await;
     assert_eq!(api.outcome("p", "").await["Output"], 1);

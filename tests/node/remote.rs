@@ -5,9 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::harness::{
-    Api, COUNTER, Home, Random, Relay, Settings, Stub, Tarpit, handled, has_python, seed, until, with_handler,
-};
+use super::harness::{Api, COUNTER, Home, Random, Relay, Settings, Stub, Tarpit, handled, seed, until, with_handler};
 
 /// So many messages come by each road, in so many parts between deaths.
 const PARTS: usize = 6;
@@ -236,10 +234,7 @@ async fn three_nodes_that_compute_by_each_other_end_in_infinite_recursion() {
 
 #[tokio::test]
 async fn a_program_there_is_told_who_waits_for_it() {
-    if !has_python() {
-        return;
-    }
-    let far = with_handler(&handled("p", ""));
+    let Some(far) = with_handler(&handled("p", "")) else { return };
     let there = far.start().await;
     let near = Home::new(&Settings::default().remote("p", &format!("http://{}", there.address().await), ""));
     let here = near.start().await;

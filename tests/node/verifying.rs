@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::harness::{Api, Home, Settings, handled, has_python, runs, with_handler};
+use super::harness::{Api, Home, Settings, handled, runs, with_handler};
 
 /// Keeps a list, sends, fails, and runs out of gas.
 const BUSY: &str = r#"
@@ -97,10 +97,7 @@ async fn a_skipped_slot_and_a_halt_are_obeyed() {
 
 #[tokio::test]
 async fn a_program_that_reads_the_clock_is_found_out() {
-    if !has_python() {
-        return;
-    }
-    let home = with_handler(&handled("p", ""));
+    let Some(home) = with_handler(&handled("p", "")) else { return };
     let program = home.start().await;
     let api = program.api().await;
     for data in ["", "error no", ""] {

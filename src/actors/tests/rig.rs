@@ -17,12 +17,12 @@ use crate::actors::trials::PERMITS;
 use crate::actors::{Delivery, Environment, GroupRegistry, Hub, HubOptions, MemoryLedger, Services, TrialRoom};
 use crate::client::{self, Client};
 use crate::clock::Clock;
-use crate::config::limits::{LimitOverrides, Limits};
+use crate::config::limits::Limits;
 use crate::config::{AwaitInProgress, Config};
 use crate::device::fake::Fakes;
 use crate::device::{ComputePool, PoolOptions};
 use crate::group::GroupStatus;
-use crate::ids::{BlobHash, Epoch, GroupName, MessageId, ProcessId, Slot};
+use crate::ids::{Epoch, GroupName, MessageId, ProcessId, Slot};
 use crate::metrics::Processes;
 use crate::process::worker::{Activity, Define, Status, WorkerOptions};
 use crate::process::{
@@ -187,14 +187,7 @@ impl Rig {
     /// What `POST /processes` would make of this source.
     pub(super) fn definition_of(&self, source: &str) -> Define {
         let source: Arc<[u8]> = source.as_bytes().into();
-        let specification = Specification {
-            device: DeviceKind::Lua,
-            source: BlobHash::of(&source),
-            tags: Vec::new(),
-            limits: LimitOverrides::default(),
-            error_strategy: None,
-            cron: Vec::new(),
-        };
+        let specification = Specification::new(DeviceKind::Lua, &source);
         let definition = self.hub.environment().resolve(&specification);
         Define { origin: ProcessOrigin::Api, definition, source, from: "local".to_owned() }
     }

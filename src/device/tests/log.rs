@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::config::limits::{LimitOverrides, Limits};
+use super::made;
+use crate::config::limits::Limits;
 use crate::device::{LogReader, Seat};
 use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
 use crate::process::worker::Base;
 use crate::process::{
     Cause, Computed, Definition, DeviceKind, Entry, EntryKind, ErrorStrategy, Message, Origin, Outcome, SnapshotRef,
-    Specification,
 };
 
 /// So many records are read at once.
@@ -57,16 +57,8 @@ pub(super) fn message(number: u64, data: &str) -> Message {
 }
 
 pub(super) fn definition(source: &str, error_strategy: ErrorStrategy) -> Definition {
-    let specification = Specification {
-        device: DeviceKind::Lua,
-        source: BlobHash::of(source.as_bytes()),
-        tags: Vec::new(),
-        limits: LimitOverrides::default(),
-        error_strategy: None,
-        cron: Vec::new(),
-    };
     let limits = Limits { gas: 20_000, ..Limits::default() };
-    Definition { specification, engine: "any".to_owned(), limits, error_strategy }
+    Definition { error_strategy, ..made::definition(DeviceKind::Lua, "any", source.as_bytes(), &limits) }
 }
 
 impl MemoryLog {
@@ -90,14 +82,7 @@ impl MemoryLog {
         let mut records = self.records();
         let slot = records.entries.len() as u64;
         let origin = if kind == EntryKind::Message { Origin::Client } else { Origin::Node };
-        records.entries.push(Entry {
-            slot: Slot(slot),
-            origin,
-            kind,
-            message: message(slot, data),
-            mark: None,
-            push: None,
-        });
+        records.entries.push(Entry { origin, kind, ..Entry::of_client(Slot(slot), message(slot, data)) });
     }
 
     /// Records a success without output for the next slot.

@@ -4,6 +4,7 @@ mod crashing;
 mod facts;
 mod loading;
 mod log;
+pub(super) mod made;
 mod past;
 mod restoring;
 mod silence;

@@ -1,8 +1,8 @@
 use super::*;
 use crate::ids::BlobHash;
 use crate::process::{
-    Cause, Computed, DeadLetter, DeviceKind, Entry, EntryKind, Json, Message, MonitorOrigin, MonitorRecord,
-    MonitorSource, Origin, OutboxItem, OutboxKey, Outcome, ProcessOrigin, SentMessage,
+    Cause, Computed, DeadLetter, DeviceKind, Entry, Json, Message, MonitorOrigin, MonitorRecord, MonitorSource, Origin,
+    OutboxItem, OutboxKey, Outcome, ProcessOrigin, SentMessage,
 };
 use crate::store::contract::{ArchiveRef, Durability, Halt, ProcessRecord, SnapshotFile, SnapshotRef, Writer};
 use proptest::prelude::*;
@@ -21,14 +21,7 @@ fn message(slot: u64) -> Record {
     let id = crate::ids::MessageId::derived(&[&slot.to_be_bytes()]);
     let (from, owner, target, anchor, data) = (text(), text(), text(), text(), text());
     let message = Message { id, from, owner, target, anchor, tags: Vec::new(), data, timestamp: 0 };
-    Record::Entry(Entry {
-        slot: Slot(slot),
-        origin: Origin::Client,
-        kind: EntryKind::Message,
-        message,
-        mark: None,
-        push: None,
-    })
+    Record::Entry(Entry::of_client(Slot(slot), message))
 }
 
 fn outcome_under(slot: u64, definition: u64) -> Record {

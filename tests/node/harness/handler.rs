@@ -18,11 +18,13 @@ pub fn has_python() -> bool {
     has
 }
 
-/// A folder with the handler in it, and these settings.
-pub fn with_handler(settings: &Settings) -> Home {
-    let home = Home::new(settings);
-    home.write("handler.py", HANDLER);
-    home
+/// A folder with the handler in it, and these settings. None, loudly, where there is no Python: the test is left out.
+pub fn with_handler(settings: &Settings) -> Option<Home> {
+    has_python().then(|| {
+        let home = Home::new(settings);
+        home.write("handler.py", HANDLER);
+        home
+    })
 }
 
 /// Settings for a process that the handler computes.

@@ -3,12 +3,11 @@
 use std::sync::Arc;
 
 use super::LuaFactory;
-use crate::config::limits::{LimitKey, LimitOverrides, Limits};
+use crate::config::limits::{LimitKey, Limits};
+use crate::device::tests::made::{definition, entry};
 use crate::device::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, StateView};
-use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
-use crate::process::{
-    Cause, Definition, DeviceKind, Entry, EntryKind, ErrorStrategy, Message, Origin, Outcome, Specification, Tag,
-};
+use crate::ids::{MessageId, ProcessId};
+use crate::process::{Cause, DeviceKind, Outcome, Tag};
 
 mod determinism;
 mod freezing;
@@ -40,20 +39,9 @@ fn limits() -> Limits {
 }
 
 fn create(source: &str, limits: &Limits, interrupt: Interrupt) -> Result<Process, DeviceError> {
-    let specification = Specification {
-        device: DeviceKind::Lua,
-        source: BlobHash::of(source.as_bytes()),
-        tags: vec![Tag::new("Colour", "green"), Tag::new("Id", "forged")],
-        limits: LimitOverrides::default(),
-        error_strategy: None,
-        cron: Vec::new(),
-    };
-    let definition = Definition {
-        specification,
-        engine: LuaFactory.info(DeviceKind::Lua).engine,
-        limits: limits.clone(),
-        error_strategy: ErrorStrategy::Ignore,
-    };
+    let engine = LuaFactory.info(DeviceKind::Lua).engine;
+    let mut definition = definition(DeviceKind::Lua, &engine, source.as_bytes(), limits);
+    definition.specification.tags = vec![Tag::new("Colour", "green"), Tag::new("Id", "forged")];
     let id = ProcessId::parse("tested").unwrap();
     Ok(Process { device: LuaFactory.create(&id, &definition, source.as_bytes(), interrupt, Mode::Live)?, slot: 1 })
 }
@@ -72,20 +60,6 @@ fn load_error(source: &str) -> String {
         Err(other) => panic!("another error: {other}"),
         Ok(_) => panic!("it loaded: {source}"),
     }
-}
-
-fn entry(slot: u64, data: &str, tags: &[(&str, &str)]) -> Entry {
-    let message = Message {
-        id: MessageId::derived(&[&slot.to_le_bytes()]),
-        from: "local".to_owned(),
-        owner: "owner".to_owned(),
-        target: "tested".to_owned(),
-        anchor: String::new(),
-        tags: tags.iter().map(|(name, value)| Tag::new(*name, *value)).collect(),
-        data: data.to_owned(),
-        timestamp: 1_700_000_000_000 + slot,
-    };
-    Entry { slot: Slot(slot), origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None }
 }
 
 impl Process {

@@ -7,15 +7,14 @@ use std::sync::Arc;
 
 use crate::client::Peers;
 use crate::client::tests::server::Server;
-use crate::config::limits::{LimitOverrides, Limits};
+use crate::config::limits::Limits;
 use crate::config::{Remote, RemoteKind};
 use crate::device::remote::RemoteFactory;
+use crate::device::tests::made::definition;
 use crate::device::{Call, Device, DeviceError, DeviceFactory as _, Interrupt, Mode};
 use crate::group::WaitTable;
-use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
-use crate::process::{
-    Cause, Definition, DeviceKind, Entry, EntryKind, ErrorStrategy, Message, Origin, Outcome, Specification, Tag,
-};
+use crate::ids::{MessageId, ProcessId, Slot};
+use crate::process::{Cause, DeviceKind, Entry, Message, Origin, Outcome, Tag};
 
 fn process() -> ProcessId {
     ProcessId::parse("counter").unwrap()
@@ -25,16 +24,7 @@ fn process() -> ProcessId {
 fn made(server: &Server, kind: RemoteKind, limits: Limits, interrupt: &Interrupt) -> Box<dyn Device> {
     let remote = Remote { url: server.url("/base/"), kind };
     let source = serde_json::to_vec(&remote).unwrap();
-    let specification = Specification {
-        device: DeviceKind::Remote,
-        source: BlobHash::of(&source),
-        tags: Vec::new(),
-        limits: LimitOverrides::default(),
-        error_strategy: None,
-        cron: Vec::new(),
-    };
-    let (engine, error_strategy) = (String::new(), ErrorStrategy::Ignore);
-    let definition = Definition { specification, engine, limits, error_strategy };
+    let definition = definition(DeviceKind::Remote, "", &source, &limits);
     let factory = RemoteFactory::new(WaitTable::default(), Peers::default());
     factory.create(&process(), &definition, &source, interrupt.clone(), Mode::Live).unwrap()
 }
@@ -50,7 +40,7 @@ fn entry(slot: u64, origin: Origin) -> Entry {
         data: "5".to_owned(),
         timestamp: 1_700_000_000_000,
     };
-    Entry { slot: Slot(slot), origin, kind: EntryKind::Message, message, mark: None, push: None }
+    Entry { origin, ..Entry::of_client(Slot(slot), message) }
 }
 
 /// What came of a call, with the device.

@@ -12,12 +12,11 @@ mod state;
 use std::sync::{Arc, LazyLock};
 
 use super::WasmFactory;
-use crate::config::limits::{LimitKey, LimitOverrides, Limits};
+use crate::config::limits::{LimitKey, Limits};
+use crate::device::tests::made::{self, entry};
 use crate::device::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, StateView};
-use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
-use crate::process::{
-    Cause, Definition, DeviceKind, Entry, EntryKind, ErrorStrategy, Message, Origin, Outcome, Specification, Tag,
-};
+use crate::ids::{BlobHash, ProcessId};
+use crate::process::{Cause, Definition, DeviceKind, Entry, Message, Outcome, Tag};
 
 static FACTORY: LazyLock<WasmFactory> = LazyLock::new(|| WasmFactory::start(None).unwrap());
 
@@ -75,20 +74,10 @@ struct Process {
 }
 
 fn definition(source: &[u8], limits: &Limits) -> Definition {
-    let specification = Specification {
-        device: DeviceKind::Wasm,
-        source: BlobHash::of(source),
-        tags: vec![Tag::new("Colour", "green")],
-        limits: LimitOverrides::default(),
-        error_strategy: None,
-        cron: Vec::new(),
-    };
-    Definition {
-        specification,
-        engine: FACTORY.info(DeviceKind::Wasm).engine,
-        limits: limits.clone(),
-        error_strategy: ErrorStrategy::Ignore,
-    }
+    let engine = FACTORY.info(DeviceKind::Wasm).engine;
+    let mut definition = made::definition(DeviceKind::Wasm, &engine, source, limits);
+    definition.specification.tags = vec![Tag::new("Colour", "green")];
+    definition
 }
 
 fn create(source: &[u8], limits: &Limits, interrupt: Interrupt) -> Result<Process, DeviceError> {
@@ -106,20 +95,6 @@ fn process_with(source: &[u8], limits: &Limits) -> Process {
 
 fn process(source: &[u8]) -> Process {
     process_with(source, &Limits::default())
-}
-
-fn entry(slot: u64, data: &str, tags: &[(&str, &str)]) -> Entry {
-    let message = Message {
-        id: MessageId::derived(&[&slot.to_le_bytes()]),
-        from: "local".to_owned(),
-        owner: "owner".to_owned(),
-        target: "tested".to_owned(),
-        anchor: String::new(),
-        tags: tags.iter().map(|(name, value)| Tag::new(*name, *value)).collect(),
-        data: data.to_owned(),
-        timestamp: 1_700_000_000_000 + slot,
-    };
-    Entry { slot: Slot(slot), origin: Origin::Client, kind: EntryKind::Message, message, mark: None, push: None }
 }
 
 impl Process {

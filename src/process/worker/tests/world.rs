@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::fake_device::{Bench, Turn};
 use super::fake_store::{FakeStore, Fate};
-use crate::config::limits::{LimitOverrides, Limits};
+use crate::config::limits::Limits;
 use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
 use crate::process::worker::{
     Answer, Base, Core, Define, Effect, Note, Remains, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan, Waiting,
@@ -26,14 +26,7 @@ impl Waiting for u32 {
 }
 
 pub(super) fn definition(source: &str) -> Definition {
-    let specification = Specification {
-        device: DeviceKind::Lua,
-        source: BlobHash::of(source.as_bytes()),
-        tags: Vec::new(),
-        limits: LimitOverrides::default(),
-        error_strategy: None,
-        cron: Vec::new(),
-    };
+    let specification = Specification::new(DeviceKind::Lua, source.as_bytes());
     let limits = Limits { queue: 8, message_size: 100, outbox: 6, ..Limits::default() };
     specification.resolve(&Defaults { limits, error_strategy: ErrorStrategy::Ignore }, "lua 1")
 }
