@@ -33,7 +33,7 @@ use crate::device::{Interrupt, Lane, Runner, WorkSign};
 use crate::ids::{ProcessId, Slot};
 use crate::metrics::{COUNTERS, GAUGES, Level, Meter};
 use crate::process::worker::{
-    Answer, Base, Core, Effect, Found, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
+    Answer, Base, Core, Effect, Fault, Found, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
 };
 use crate::process::{Claim, Definition, ProcessOrigin, Record, RequestError};
 use crate::supervise::Pulse;
@@ -63,6 +63,8 @@ pub struct ProcessWorker {
     _counted: Level,
     idle_since: Option<Instant>,
     timer: Option<SpawnHandle>,
+    /// Ends the pause after a fault.
+    retry: Option<SpawnHandle>,
 }
 
 impl ProcessWorker {
@@ -91,6 +93,7 @@ impl ProcessWorker {
             _counted: counted,
             idle_since: None,
             timer: None,
+            retry: None,
         }
     }
 
@@ -296,10 +299,14 @@ impl ProcessWorker {
             }
             Effect::Forgive { slot } => self.environment.crashes.forget(&self.process, Call::Replay, slot),
             Effect::RetryAfter(wait) => {
-                ctx.run_later(wait, |worker, ctx| {
+                let retry = ctx.run_later(wait, |worker, ctx| {
                     worker.core.retry();
                     worker.carry_out(ctx);
                 });
+                // The pause before may have been cut short.
+                if let Some(earlier) = self.retry.replace(retry) {
+                    ctx.cancel_future(earlier);
+                }
             }
             Effect::Note(note) => self.log(note),
             Effect::Gone(remains) => {
@@ -413,7 +420,7 @@ impl Courier {
 impl Drop for Courier {
     fn drop(&mut self) {
         if let Some(address) = self.address.take() {
-            let fault = Some("the compute thread dropped the device".to_owned());
+            let fault = Some(Fault { error: "the compute thread dropped the device".to_owned(), at: None });
             let done = TurnDone { is_lost: true, fault, ..TurnDone::default() };
             address.do_send(TurnReturned { runner: None, done });
         }

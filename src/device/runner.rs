@@ -17,12 +17,12 @@ use tracing::info;
 use super::at_work::WorkSign;
 use super::crash::{Call as Noted, CrashBook, Noting};
 use super::feed::Feed;
-use super::guarded::{discard, guarded};
+use super::guarded::{caught, discard, guarded};
 use super::log_reader::LogReader;
 use super::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, StateView};
 use crate::clock::thread_cpu_time;
 use crate::ids::{ProcessId, Slot};
-use crate::process::worker::{Base, TurnDone, TurnPlan};
+use crate::process::worker::{Base, Fault, TurnDone, TurnPlan};
 use crate::process::{Cause, Computed, Definition, Entry, EntryKind, ErrorStrategy, Halt, Json, Outcome, RequestError};
 
 /// A turn ends when its outcomes have so many bytes, so that one commit can hold them.
@@ -51,6 +51,8 @@ pub struct Runner {
     /// Why there is no device although the log has begun.
     broken: Option<String>,
     position: Option<Slot>,
+    /// The slot that it is about to go past, and what it holds.
+    at: Option<(Slot, EntryKind)>,
     purpose: Purpose,
     /// The CPU time that a slot is allowed by the definition that a device was made of last.
     compute_time: Option<Duration>,
@@ -144,6 +146,7 @@ impl Runner {
             is_deterministic: true,
             broken: None,
             position: None,
+            at: None,
             purpose,
             compute_time: None,
             sign: WorkSign::default(),
@@ -175,14 +178,11 @@ impl Runner {
         match end {
             Ok(()) | Err(End::Interrupted) => {}
             Err(End::Halt(halt)) => done.halt = Some(halt),
-            Err(End::NotRepeatable(slot)) => {
-                done.fault = Some(format!("slot {slot} cannot be repeated"));
-                self.lose();
-            }
-            Err(End::Differs(error) | End::Fault(error)) => {
-                done.fault = Some(error);
-                self.lose();
-            }
+            Err(End::NotRepeatable(slot)) => done.fault = Some(self.fault(format!("slot {slot} cannot be repeated"))),
+            Err(End::Differs(error) | End::Fault(error)) => done.fault = Some(self.fault(error)),
+        }
+        if done.fault.is_some() {
+            self.lose();
         }
         // Short of what is recorded there is nothing that anybody asked for.
         let is_barred = done.halt.as_ref().is_some_and(|halt| Some(halt.slot) <= plan.recorded);
@@ -202,14 +202,22 @@ impl Runner {
         done
     }
 
+    /// What the machine failed at.
+    fn fault(&self, error: String) -> Fault {
+        Fault { error, at: self.at }
+    }
+
     fn go(&mut self, feed: &mut Feed, plan: &TurnPlan, deadline: Instant, done: &mut TurnDone) -> Result<(), End> {
+        self.at = None;
         if !self.is_restored {
             self.restore(feed.recorded()).map_err(End::Fault)?;
         }
         let (mut weight, mut sent) = (0, 0);
         while self.position < plan.goal {
             let slot = Slot::after(self.position);
+            self.at = None;
             let (entry, recorded) = feed.take(slot).map_err(End::Fault)?;
+            self.at = Some((slot, entry.kind));
             match recorded {
                 Some(recorded) => self.replay(&entry, &recorded)?,
                 None => {
@@ -253,7 +261,8 @@ impl Runner {
         let mode = if Some(slot) <= plan.retried { Mode::Again } else { Mode::Live };
         self.sign.begin(slot, self.compute_time);
         self.note(Noted::Compute, slot);
-        let step = self.live(entry, under, mode);
+        // One that panics while it is made is none that came to an outcome.
+        let step = caught(|| self.live(entry, under, mode)).unwrap_or_else(|panic| Err(End::Fault(panic)));
         self.rest();
         self.sign.end();
         step
@@ -309,6 +318,8 @@ impl Runner {
         discard(self.device.take());
         self.is_restored = false;
         self.in_force = None;
+        // What stood in a definition that came to nothing is for nobody.
+        self.strategy = ErrorStrategy::Ignore;
         self.broken = None;
         self.position = None;
     }

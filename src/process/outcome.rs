@@ -144,7 +144,8 @@ pub enum Cause {
     Error,
     /// A limit ended the call. Replay does not try it again: the slot stays failed.
     Limit(LimitKey),
-    /// A definition's code does not load. Not tried again; what was in force before stays.
+    /// A definition's code does not load, or an operator passed over it because the machine could not begin it. Not tried
+    /// again; what was in force before stays.
     Load,
     /// The device panicked. Not tried again.
     Panic,

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use super::harness::{COUNTER, Home, Settings, handled, has_python, runs, until, with_handler};
+use super::harness::{COUNTER, Home, Settings, handled, has_python, runs, until, with_handler, write_handler};
 
 /// Limits under which what is sick is soon found out.
 const STRICT: &str =
@@ -209,6 +209,56 @@ async fn a_message_is_tried_on_a_copy_only_by_who_can() {
         assert_eq!(tried["outcome"]["Error"], "no");
     }
     assert_eq!(api.outcome("can", "").await["Output"], 2);
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_slot_that_a_program_fails_at_can_be_skipped_and_the_next_begins_to_count_anew() {
+    let Some(home) = with_handler(&handled("p", "max_attempts = 50")) else { return };
+    let program = home.start().await;
+    let api = program.api().await;
+    assert_eq!(api.outcome("p", "").await["Output"], 1);
+    assert_eq!(api.schedule("p", "kill").await, 2);
+    assert_eq!(api.schedule("p", "crash 1").await, 3);
+    program.events.wait_for("fault", |event| event["slot"] == 2).await;
+    api.status_where("p", "a fault", |status| status["error"].is_string()).await;
+    assert_eq!(api.post("/processes/p/resume?skip=true", &json!({})).await.expect(200).slot(), 2);
+    program.kill().await;
+    let program = home.start().await;
+    let api = program.api().await;
+    assert_eq!(api.get("/processes/p/compute?slot=3").await.expect(200).json()["outcome"]["Output"], 2);
+    let skipped = api.get("/processes/p/compute?slot=2").await.expect(200).json()["outcome"]["Error"].clone();
+    assert!(skipped.as_str().is_some_and(|error| error.starts_with("skipped: slot 2")), "{skipped}");
+    let third: Vec<_> = runs(&home).0.into_iter().filter(|(_, slot, _)| *slot == 3).map(|run| run.2).collect();
+    assert_eq!(third, [1, 2], "attempts at the slot before count for that one");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_never_starts_can_be_given_up_and_defined_anew() {
+    if !has_python() {
+        return;
+    }
+    let home = Home::new(&handled("p", ""));
+    let program = home.start().await;
+    let api = program.api().await;
+    assert_eq!(api.schedule("p", "").await, 1);
+    api.status_where("p", "a fault", |status| status["error"].is_string()).await;
+    assert_eq!(api.post("/processes/p/resume?skip=true", &json!({})).await.expect(200).slot(), 0);
+    let said = api.get("/processes/p/compute?slot=1").await.expect(200).json()["outcome"]["Error"].clone();
+    let none = "the process has no working definition: skipped: slot 0 of process p: ";
+    assert!(said.as_str().is_some_and(|error| error.starts_with(none)), "{said}");
+    program.stop().await;
+    write_handler(&home);
+    home.configure(&handled("p", "max_attempts = 4"));
+    let program = home.start().await;
+    let api = program.api().await;
+    assert_eq!(api.outcome("p", "").await["Output"], 1);
+    let results = api.results("p", None).await;
+    assert!(
+        results[0].outcome.contains("skipped") && results[1].outcome.contains("no working definition"),
+        "{results:?}"
+    );
     program.stop().await;
 }
 

@@ -336,6 +336,91 @@ async fn a_compute_unit_is_asked_for_what_its_scheduler_knows() {
 }
 
 #[tokio::test]
+async fn a_message_that_is_answered_by_rubbish_for_ever_can_be_skipped() {
+    let unit = Stub::start(|path| match path.contains("BBBB") {
+        true => (200, json!(["rubbish"])),
+        false => (200, json!({ "Output": "fine", "Messages": [], "Spawns": [], "Assignments": [] })),
+    })
+    .await;
+    let near = Home::new(&Settings::default().remote("p", &unit.url(), "kind = \"ao\""));
+    let here = near.start().await;
+    let api = here.api().await;
+    all_computed(&api, "p").await;
+    assert_eq!(api.post("/processes/p/resume?skip=true", &json!({})).await.expect(409).code(), "conflict");
+    for (slot, id) in (1..).zip(["B", "G", "B", "G"]) {
+        let sent = api.post("/processes/p/schedule", &json!({ "Id": id.repeat(42) + &slot.to_string() })).await;
+        assert_eq!(sent.expect(202).slot(), slot);
+    }
+    let rubbish = |status: &Value| status["error"].as_str().is_some_and(|error| error.contains("cannot be used"));
+    let status = api.status_where("p", "a fault that says what is wrong", rubbish).await;
+    assert_eq!((&status["computed_slot"], &status["status"]), (&json!(0), &json!("computing")));
+    let asked = unit.asked().len();
+    assert_eq!(api.post("/processes/p/resume", &json!({})).await.expect(200).slot(), 1);
+    assert_eq!(here.events.wait_of("resumed", "p").await["skipped"], false);
+    until("it is asked again", async || (unit.asked().len() > asked).then_some(())).await;
+    api.status_where("p", "the same fault", rubbish).await;
+    let waiting = tokio::spawn({
+        let api = api.clone();
+        async move { api.get("/processes/p/compute?slot=1").await }
+    });
+    assert_eq!(api.post("/processes/p/resume?skip=true", &json!({})).await.expect(200).slot(), 1);
+    let skipped = waiting.await.unwrap().expect(200).json()["outcome"]["Error"].clone();
+    assert!(skipped.as_str().is_some_and(|error| error.starts_with("skipped: slot 1 of process p: ")), "{skipped}");
+    assert_eq!(api.get("/processes/p/compute?slot=2").await.expect(200).json()["outcome"]["Output"], "fine");
+    here.events.wait_for("fault", |event| event["slot"] == 3).await;
+    api.status_where("p", "a fault again", rubbish).await;
+    assert_eq!(api.post("/processes/p/resume?skip=true", &json!({})).await.expect(200).slot(), 3);
+    here.kill().await;
+
+    let asked = unit.asked().len();
+    let here = near.start().await;
+    let api = here.api().await;
+    assert_eq!(api.get("/processes/p/compute?slot=4").await.expect(200).json()["outcome"]["Output"], "fine");
+    for slot in [1, 3] {
+        let outcome = api.get(&format!("/processes/p/compute?slot={slot}")).await.expect(200).json();
+        let error = outcome["outcome"]["Error"].as_str().unwrap_or_default().to_owned();
+        assert!(error.starts_with(&format!("skipped: slot {slot} of process p: ")), "{error}");
+    }
+    assert_eq!(api.status("p").await["error"], Value::Null);
+    let again = unit.asked()[asked..].iter().any(|path| path.contains("BBBB"));
+    assert!(!again, "nobody is asked for what was skipped");
+    assert_eq!(api.get("/processes/p/verify").await.expect(409).code(), "conflict");
+    here.stop().await;
+}
+
+#[tokio::test]
+async fn a_process_that_is_missing_there_can_be_given_up_and_defined_anew() {
+    let without = Home::new(&Settings::default());
+    let there = without.start().await;
+    let near = Home::new(&Settings::default().remote("p", &format!("http://{}", there.address().await), ""));
+    let here = near.start().await;
+    let api = here.api().await;
+    assert_eq!(api.schedule("p", "1").await, 1);
+    let missing = |status: &Value| status["error"].as_str().is_some_and(|error| error.contains("create it there"));
+    api.status_where("p", "a fault that says what is missing", missing).await;
+    assert_eq!(api.post("/processes/p/resume?skip=true", &json!({})).await.expect(200).slot(), 0);
+    let none = "the process has no working definition: skipped: slot 0 of process p: ";
+    let said = api.get("/processes/p/compute?slot=1").await.expect(200).json()["outcome"]["Error"].clone();
+    assert!(said.as_str().is_some_and(|error| error.starts_with(none)), "{said}");
+    here.kill().await;
+    there.stop().await;
+
+    let here = near.start().await;
+    let api = here.api().await;
+    assert_eq!(api.outcome("p", "2").await["Error"], said, "and after a restart in the same words");
+    here.stop().await;
+    let far = teller();
+    let there = far.start().await;
+    near.configure(&Settings::default().remote("p", &format!("http://{}", there.address().await), ""));
+    let here = near.start().await;
+    let api = here.api().await;
+    assert_eq!(api.outcome("p", "3").await["Output"], 1);
+    assert_eq!(api.get("/processes/p/compute?slot=1").await.expect(200).json()["outcome"]["Error"], said);
+    here.stop().await;
+    there.stop().await;
+}
+
+#[tokio::test]
 async fn only_the_configuration_says_where_else_something_is_computed() {
     let home = Home::new(&Settings::default().process("x", COUNTER, ""));
     let program = home.start().await;

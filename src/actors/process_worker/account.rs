@@ -44,9 +44,10 @@ impl ProcessWorker {
             Note::Notified { slot, listeners } => {
                 debug!(target: "group", event = "finished_notifying", %process, %group, slot = slot.0, listeners);
             }
-            Note::Fault { error } => {
+            Note::Fault { slot, error } => {
                 COUNTERS.compute_faults.inc();
-                error!(target: "worker", event = "fault", %process, %group, error, "trying again");
+                let slot = slot.map(|slot| slot.0);
+                error!(target: "worker", event = "fault", %process, %group, slot, error, "trying again");
             }
             Note::SnapshotStored { slot, size } => {
                 self.meter.set_snapshot(size);

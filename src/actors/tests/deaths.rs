@@ -120,6 +120,48 @@ fn a_failing_handler_and_a_limit_leave_the_state_of_the_slot_before() {
 }
 
 #[test]
+fn a_resume_ends_the_pause_after_a_fault_and_the_next_pause_is_whole() {
+    usual(async |rig| {
+        let process = rig.process("a").await;
+        rig.fakes.plan(&process, 1, ["first", "second"].map(Act::Fault));
+        assert_eq!(rig.schedule(&process, "x").await, Ok(1));
+        rig.until(&process, |status| status.error.as_deref() == Some("first")).await;
+        pass(Duration::from_millis(50)).await;
+        assert_eq!(still(rig.hub.resume(&process, false)).await, Ok(Slot(1)));
+        rig.until(&process, |status| status.error.as_deref() == Some("second")).await;
+        pass(Duration::from_millis(75)).await;
+        moment().await;
+        assert_eq!(rig.fakes.slots(&process, Asked::Compute), [1, 1], "the pause that was cut short ends no other");
+        pass(Duration::from_millis(26)).await;
+        rig.rest(&process).await;
+        assert_eq!(rig.fakes.slots(&process, Asked::Compute), [1, 1, 1]);
+    });
+}
+
+#[test]
+fn a_slot_that_the_machine_fails_at_is_skipped_while_it_is_tried_again() {
+    usual(async |rig| {
+        let process = rig.process("a").await;
+        rig.fakes.plan(&process, 1, ["first", "second"].map(Act::Fault));
+        assert_eq!(rig.schedule(&process, "x").await, Ok(1));
+        rig.until(&process, |status| status.error.as_deref() == Some("first")).await;
+        rig.fakes.hold(&process, Manner::Obeying);
+        assert_eq!(still(rig.hub.resume(&process, false)).await, Ok(Slot(1)));
+        rig.held(1).await;
+        let (hub, asked) = (rig.hub.clone(), process.clone());
+        let skipping = actix_rt::spawn(async move { hub.resume(&asked, true).await });
+        moment().await;
+        assert!(!skipping.is_finished(), "it may still succeed");
+        rig.fakes.let_go();
+        assert_eq!(rig.soon(skipping).await, Ok(Slot(1)));
+        assert_eq!(rig.ask(&process, "y").await.unwrap(), "1");
+        let skipped = still(rig.hub.compute(&process, Some(Slot(1)))).await.unwrap();
+        assert_eq!(skipped.outcome.error.as_deref(), Some("skipped: second"));
+        assert_eq!(rig.fakes.slots(&process, Asked::Compute), [1, 1, 2]);
+    });
+}
+
+#[test]
 fn a_fault_of_the_machine_is_tried_again_after_longer_and_longer_waits() {
     // Each turn goes one slot, so that the way to the slot that fails takes many.
     let pool = PoolOptions { threads: 1, threads_max: 2, turn: Duration::from_micros(1) };

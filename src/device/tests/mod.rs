@@ -2,6 +2,7 @@
 
 mod crashing;
 mod facts;
+mod faulty;
 mod loading;
 mod log;
 pub(super) mod made;

@@ -1,27 +1,29 @@
-//! Bases against what a worker held: for logs with snapshots, failures, changes of definition, halts, skips and slots that
-//! were given up.
+//! Bases against what a worker held: for logs with snapshots, failures, changes of definition, halts, skips, slots that were
+//! given up and slots that the machine failed at.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::faulty::{Faulty, LOST};
 use super::loading::load;
 use super::log::{MemoryLog, Regular, process};
 use super::verifying::verify;
 use crate::device::crash::{Call, Counted, CrashBook};
-use crate::device::lua::LuaFactory;
 use crate::device::{BaseError, BaseState, Interrupt, Runner};
 use crate::ids::Slot;
-use crate::process::worker::{Base, TurnDone, TurnPlan};
-use crate::process::{Cause, Computed, EntryKind, ErrorStrategy, Halt, Outcome};
+use crate::process::worker::{Base, Fault, TurnDone, TurnPlan};
+use crate::process::{Cause, Computed, EntryKind, ErrorStrategy, Outcome};
 
-/// What a process may be: `picky` fails where the others don't, `spoilt` fails to begin, `broken` does not load.
-const SOURCES: [(&str, &str); 4] = [
+/// What a process may be: `picky` fails where the others don't, `spoilt` fails to begin, `broken` does not load, and with
+/// `lost` the machine fails.
+const SOURCES: [(&str, &str); 5] = [
     ("plain", "function init(state) state.made = 'plain' end NAME = 'plain' PICKY = false"),
     ("picky", "function init(state) state.made = 'picky' end NAME = 'picky' PICKY = true"),
     ("spoilt", "function init(state) state.made = 'spoilt' error('spoilt', 0) end NAME = 'spoilt' PICKY = true"),
     ("broken", "this is no Lua"),
+    ("lost", LOST),
 ];
 
 const COMPUTE: &str = r#"
@@ -52,6 +54,8 @@ struct Story {
     kept: Vec<bool>,
     /// Under which slots the node ended too often.
     crashed: Vec<bool>,
+    /// At which slots the machine fails.
+    faulty: Vec<bool>,
 }
 
 fn story() -> impl Strategy<Value = Story> {
@@ -66,13 +70,14 @@ fn story() -> impl Strategy<Value = Story> {
     });
     let halts = prop::collection::vec(prop::option::of(0..6u64), 1..6);
     let flags = || prop::collection::vec(any::<bool>(), 16);
-    let crashed = prop::collection::vec(prop::bool::weighted(0.15), 16);
-    (steps, halts, flags(), flags(), crashed).prop_map(|(steps, halts, restarts, kept, crashed)| Story {
+    let rare = || prop::collection::vec(prop::bool::weighted(0.15), 16);
+    (steps, halts, flags(), flags(), rare(), rare()).prop_map(|(steps, halts, restarts, kept, crashed, faulty)| Story {
         steps,
         halts,
         restarts,
         kept,
         crashed,
+        faulty,
     })
 }
 
@@ -103,8 +108,8 @@ struct Worker {
     in_force: Slot,
 }
 
-fn runner(log: &Arc<MemoryLog>, book: &Arc<CrashBook>) -> Runner {
-    let runner = Runner::new(process(), Arc::new(LuaFactory), log.clone(), Interrupt::default());
+fn runner(log: &Arc<MemoryLog>, machine: &Faulty, book: &Arc<CrashBook>) -> Runner {
+    let runner = Runner::new(process(), Arc::new(machine.clone()), log.clone(), Interrupt::default());
     runner.with_crashes(book.clone())
 }
 
@@ -134,15 +139,21 @@ impl Worker {
         let mut resumed = None;
         loop {
             let done = self.turn(slot, resumed);
-            let Some(halt) = done.halt.or_else(|| tried_in_vain(slot, resumed, &done.fault)) else {
-                assert_eq!(done.fault, None, "slot {slot}");
+            if let Some(Fault { error, at }) = done.fault {
+                let Some((at, kind)) = at else { panic!("slot {slot}: {error}") };
+                assert_eq!(at, slot, "{error}");
+                self.skip(slot, if kind == EntryKind::Definition { Cause::Load } else { Cause::Skipped }, &error);
+                resumed = None;
+                continue;
+            }
+            let Some(halt) = done.halt else {
                 assert_eq!(done.position, Some(slot));
                 return done.snapshot.unwrap();
             };
             match halts.next().flatten().filter(|_| resumed.is_none()) {
                 Some(further) => resumed = Some((slot, self.newest_definition(slot.0 + further))),
                 None => {
-                    self.skip(&halt);
+                    self.skip(halt.slot, Cause::Skipped, &halt.error);
                     resumed = None;
                 }
             }
@@ -155,17 +166,11 @@ impl Worker {
         definitions.map(|entry| entry.slot).rfind(|slot| slot.0 <= last).unwrap()
     }
 
-    fn skip(&mut self, halt: &Halt) {
-        let outcome = Outcome::failed(format!("skipped: {}", halt.error), 0);
-        let skipped = Computed { slot: halt.slot, definition: self.in_force, cause: Cause::Skipped, outcome };
+    fn skip(&mut self, slot: Slot, cause: Cause, why: &str) {
+        let outcome = Outcome::failed(format!("skipped: {why}"), 0);
+        let skipped = Computed { slot, definition: self.in_force, cause, outcome };
         self.log.records().outcomes.push(skipped);
     }
-}
-
-/// Code that does not load makes a message that is tried again under it a fault, until somebody skips the message.
-fn tried_in_vain(slot: Slot, resumed: Option<(Slot, Slot)>, fault: &Option<String>) -> Option<Halt> {
-    let error = fault.clone().filter(|_| resumed.is_some())?;
-    Some(Halt { slot, error, resumed: None })
 }
 
 fn held(base: &Base, log: &MemoryLog) -> BaseState {
@@ -175,12 +180,14 @@ fn held(base: &Base, log: &MemoryLog) -> BaseState {
 fn compare(story: &Story) -> Result<Vec<Cause>, TestCaseError> {
     let log = written(&story.steps);
     let book = book(&story.crashed);
-    let mut worker = Worker { log: log.clone(), runner: runner(&log, &book), in_force: Slot::ZERO };
+    let machine = Faulty(story.faulty.clone().into());
+    let first = runner(&log, &machine, &book);
+    let mut worker = Worker { log: log.clone(), runner: first, in_force: Slot::ZERO };
     let mut halts = story.halts.iter().copied().cycle();
     let mut states = Vec::new();
     for slot in 0..story.steps.len() {
         if story.restarts[slot] {
-            worker.runner = runner(&log, &book);
+            worker.runner = runner(&log, &machine, &book);
         }
         states.push(worker.pass(Slot(slot as u64), &mut halts));
     }
@@ -190,7 +197,7 @@ fn compare(story: &Story) -> Result<Vec<Cause>, TestCaseError> {
         }
     }
     for (slot, state) in states.iter().enumerate() {
-        match (state, load(Arc::new(LuaFactory), &log, slot as u64)) {
+        match (state, load(Arc::new(machine.clone()), &log, slot as u64)) {
             (Ok(state), Ok((base, _))) => {
                 let expected = held(state, &log);
                 prop_assert_eq!(base.slot, state.slot);
@@ -202,7 +209,7 @@ fn compare(story: &Story) -> Result<Vec<Cause>, TestCaseError> {
             (state, loaded) => prop_assert!(false, "slot {}: {:?}, but loaded {:?}", slot, state, loaded),
         }
         let held = state.as_ref().ok().map(|state| state.snapshot.clone());
-        let verdict = verify(Arc::new(LuaFactory), &log, slot as u64, held).unwrap();
+        let verdict = verify(Arc::new(machine.clone()), &log, slot as u64, held).unwrap();
         prop_assert_eq!(verdict.difference, None, "slot {}", slot);
         prop_assert_eq!(verdict.with_worker, state.is_ok());
     }
@@ -231,6 +238,7 @@ fn a_message_that_a_later_definition_was_to_save_leaves_that_one_in_force_or_not
         restarts: vec![false; 16],
         kept: vec![false; 16],
         crashed: vec![false; 16],
+        faulty: vec![false; 16],
     };
     let causes = compare(&story(Step::Send("add"), &[Some(2)])).unwrap();
     assert_eq!(causes, [Cause::Success; 5], "it is tried again under later code and succeeds");
@@ -258,7 +266,27 @@ fn a_message_that_fails_again_under_a_definition_that_was_given_up_leaves_that_o
         restarts: vec![false; 16],
         kept: vec![false; 16],
         crashed,
+        faulty: vec![false; 16],
     };
     let causes = compare(&story).unwrap();
     assert_eq!(causes, [Cause::Success, Cause::Crashed, Cause::Error, Cause::Error]);
+}
+
+#[test]
+fn what_the_machine_failed_at_is_passed_over_and_a_definition_that_never_began_is_none() {
+    let throw = |source| Step::Define(source, ErrorStrategy::Throw);
+    let story = |first, faulty: &[usize]| Story {
+        steps: vec![first, Step::Send("add"), throw(0), Step::Send("add"), throw(4), Step::Send("add")],
+        halts: vec![None],
+        restarts: vec![false; 16],
+        kept: vec![false; 16],
+        crashed: vec![false; 16],
+        faulty: (0..16).map(|slot| faulty.contains(&slot)).collect(),
+    };
+    let never_began = [Cause::Load, Cause::Error, Cause::Success, Cause::Success, Cause::Load, Cause::Success];
+    assert_eq!(compare(&story(throw(4), &[])).unwrap(), never_began, "code that no device can be made of");
+    assert_eq!(compare(&story(throw(1), &[0])).unwrap(), never_began, "a beginning that the machine fails at");
+    let causes = compare(&story(throw(1), &[1, 3])).unwrap();
+    let skipped = [Cause::Success, Cause::Skipped, Cause::Success, Cause::Skipped, Cause::Load, Cause::Success];
+    assert_eq!(causes, skipped);
 }

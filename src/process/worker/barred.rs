@@ -33,11 +33,8 @@ impl<R: Waiting> Core<R> {
     /// Goes on after [`Core::bar`].
     pub(super) fn resume_barred(&mut self, slot: Slot, skip: bool, reply: R) {
         if skip {
-            let error = format!(
-                "slot {slot} of process {} has an outcome, and the state after it is needed, so it cannot be skipped",
-                self.process
-            );
-            return self.answer(reply, Err(RequestError::Conflict(error)));
+            let error = RequestError::Conflict(self.needed_text(slot));
+            return self.answer(reply, Err(error));
         }
         self.barred = None;
         self.effects.push(Effect::Forgive { slot });

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::core::{Core, InFlight, Phase, Recent, Waiting};
 use super::types::{Answer, Base, Effect, Note, SnapshotTaken, StopReason, TurnDone, TurnPlan, inline_reference};
 use crate::ids::Slot;
-use crate::process::{Cause, Computed, Durability, Entry, Halt, Outcome, Record, RequestError, SnapshotRef};
+use crate::process::{Cause, Computed, Durability, Entry, Record, RequestError, SnapshotRef};
 
 /// Entries that are kept at hand for the next turn; what is beyond is read from the store.
 const TAIL_ENTRIES: usize = 1024;
@@ -43,7 +43,7 @@ impl<R: Waiting> Core<R> {
         }
     }
 
-    fn keep_recent(&mut self, one: &Computed, is_repeatable: bool) {
+    pub(super) fn keep_recent(&mut self, one: &Computed, is_repeatable: bool) {
         self.recent_weight += one.outcome.weight();
         self.recent.push_back(Recent { outcome: Arc::new(one.clone()), is_repeatable });
     }
@@ -98,7 +98,8 @@ impl<R: Waiting> Core<R> {
         let is_asked = wants_snapshot || !self.states.is_empty() || !self.bases.is_empty();
         // A device that was lost is made from what is stored, so all that it computed must be there first.
         // A slot that is skipped must be there, too, or the device would compute it.
-        let is_skipping = self.recent.back().is_some_and(|last| last.outcome.cause == Cause::Skipped);
+        let is_passed_over = |last: &Recent| matches!(last.outcome.cause, Cause::Skipped | Cause::Load);
+        let is_skipping = self.recent.back().is_some_and(is_passed_over);
         let must_settle = (!self.has_device || is_skipping || self.is_careful) && self.computed > self.applied;
         let is_full = self.recent.len() >= UNAPPLIED || self.recent_weight >= UNAPPLIED_WEIGHT;
         // The snapshots that come with outcomes are stored in their order, and others with them.
@@ -178,13 +179,7 @@ impl<R: Waiting> Core<R> {
             self.commit(self.assigned, self.computed, vec![Record::Halted(Some(halt))], Durability::Sync);
         }
         match done.fault {
-            Some(error) => {
-                self.fault = Some(error.clone());
-                self.note(Note::Fault { error });
-                self.is_retrying = true;
-                let wait = self.backoff.wait();
-                self.effects.push(Effect::RetryAfter(wait));
-            }
+            Some(fault) => self.take_fault(fault),
             None if is_past_fault => {
                 self.fault = None;
                 self.backoff.reset();
@@ -200,6 +195,7 @@ impl<R: Waiting> Core<R> {
         if let Some(snapshot) = done.snapshot {
             self.take_snapshot(snapshot);
         }
+        self.fulfil_wish();
         self.advance();
     }
 
@@ -246,40 +242,13 @@ impl<R: Waiting> Core<R> {
         if let Some((reference, state)) = snapshot.clone().zip(state) {
             records.extend(self.snapshot_records(reference, Some(state.snapshot.clone())));
         }
-        self.in_flight.push_back(InFlight::Outcomes { last, sends, snapshot, reply: None });
+        self.in_flight.push_back(InFlight::Outcomes { last, sends, snapshot, replies: Vec::new() });
         let durability = if is_lazy { Durability::Lazy } else { Durability::Sync };
         self.commit(self.assigned, before, records, durability);
         self.notify(seen_before);
     }
 
-    pub(super) fn skip(&mut self, halt: &Halt, reply: R) {
-        let outcome = Outcome::failed(format!("skipped: {}", halt.error), 0);
-        let skipped = Computed { slot: halt.slot, definition: self.in_force, cause: Cause::Skipped, outcome };
-        let before = self.computed;
-        self.computed = Some(halt.slot);
-        self.halted = None;
-        self.keep_recent(&skipped, false);
-        self.in_flight.push_back(InFlight::Outcomes {
-            last: halt.slot,
-            sends: false,
-            snapshot: None,
-            reply: Some(reply),
-        });
-        let records = vec![Record::Computed(skipped), Record::Halted(None)];
-        self.commit(self.assigned, before, records, Durability::Sync);
-        // The device must pass over the slot, which it does by reading it from the store.
-        self.tail.clear();
-        self.tail_weight = 0;
-        self.note(Note::Resumed { slot: halt.slot, skipped: true });
-    }
-
-    pub(super) fn outcomes_settled(
-        &mut self,
-        last: Slot,
-        sends: bool,
-        snapshot: Option<SnapshotRef>,
-        reply: Option<R>,
-    ) {
+    pub(super) fn outcomes_settled(&mut self, last: Slot, sends: bool, snapshot: Option<SnapshotRef>, replies: Vec<R>) {
         self.applied = Some(last);
         if let Some(snapshot) = snapshot {
             self.keep_snapshot(snapshot);
@@ -299,7 +268,7 @@ impl<R: Waiting> Core<R> {
         {
             self.recent_weight -= one.outcome.outcome.weight();
         }
-        if let Some(reply) = reply {
+        for reply in replies {
             self.answer(reply, Ok(Answer::At(last)));
         }
         let applied = self.applied;
@@ -325,12 +294,6 @@ impl<R: Waiting> Core<R> {
             }
             slot = slot.next();
         }
-    }
-
-    /// The time to wait after a fault is over.
-    pub fn retry(&mut self) {
-        self.is_retrying = false;
-        self.advance();
     }
 
     fn take_snapshot(&mut self, snapshot: Result<Base, String>) {

@@ -4,10 +4,11 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use super::cron::Cursors;
+use super::faults::Wish;
 use super::ids::IdWindow;
 use super::marks::MarksInFlight;
 use super::outbox::Outbox;
-use super::types::{Activity, Answer, Effect, History, Note, Request, Status, StopReason, WorkerOptions};
+use super::types::{Activity, Answer, Effect, Fault, History, Note, Request, Status, StopReason, WorkerOptions};
 use crate::clock::Millis;
 use crate::ids::{Epoch, MessageId, ProcessId, Slot};
 use crate::process::waiters::Waiters;
@@ -70,7 +71,8 @@ pub(super) enum InFlight<R> {
         sends: bool,
         /// The state after `last`, where the outcomes are not to be had without it.
         snapshot: Option<SnapshotRef>,
-        reply: Option<R>,
+        /// Who had the last one skipped.
+        replies: Vec<R>,
     },
     Halt(Halt),
     Resume {
@@ -146,7 +148,10 @@ pub struct Core<R> {
     pub(super) is_careful: bool,
     pub(super) is_retrying: bool,
     pub(super) backoff: Backoff,
-    pub(super) fault: Option<String>,
+    /// What the machine failed at last, until it is past.
+    pub(super) fault: Option<Fault>,
+    /// What is to happen once the device is back.
+    pub(super) wish: Option<Wish<R>>,
     pub(super) halted: Option<Halt>,
     /// The slot that can't be computed again.
     pub(super) barred: Option<Halt>,
@@ -207,6 +212,7 @@ impl<R: Waiting> Core<R> {
             is_retrying: false,
             backoff: Backoff::for_faults(),
             fault: None,
+            wish: None,
             halted: None,
             barred: None,
             outbox: Outbox::default(),
@@ -389,7 +395,7 @@ impl<R: Waiting> Core<R> {
             snapshot: self.snapshots.front().map(|snapshot| snapshot.slot),
             activity,
             queue: queued(self.scheduled, self.visible),
-            error: self.halt_text().or_else(|| self.pause_text()).or_else(|| self.fault.clone()),
+            error: self.halt_text().or_else(|| self.pause_text()).or_else(|| self.fault_text()),
         })
     }
 

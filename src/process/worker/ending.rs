@@ -51,6 +51,7 @@ impl<R: Waiting> Core<R> {
         for flight in std::mem::take(&mut self.in_flight) {
             self.hand_on(flight, &reason, &mut requests);
         }
+        self.refuse_wish();
         let again = |slot, reply| Request::Compute { slot, reply };
         let waiting = self.waiters.take_all();
         requests.extend(waiting.into_iter().map(|(slot, reply)| match slot {
@@ -90,11 +91,10 @@ impl<R: Waiting> Core<R> {
                     self.answer(reply, Err(error.clone()));
                 }
             }
-            InFlight::Outcomes { reply: Some(reply), .. } => self.answer(reply, Err(error)),
-            InFlight::Resume { replies, .. } => {
+            InFlight::Outcomes { replies, .. } | InFlight::Resume { replies, .. } => {
                 replies.into_iter().for_each(|reply| self.answer(reply, Err(error.clone())));
             }
-            InFlight::Outcomes { reply: None, .. } | InFlight::Halt(_) | InFlight::Snapshot(_) => {}
+            InFlight::Halt(_) | InFlight::Snapshot(_) => {}
         }
     }
 

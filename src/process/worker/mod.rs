@@ -5,6 +5,7 @@ mod computing;
 mod core;
 mod cron;
 mod ending;
+mod faults;
 mod ids;
 mod marks;
 mod outbox;
@@ -15,6 +16,6 @@ mod types;
 
 pub use core::{Core, Found, Waiting, queued};
 pub use types::{
-    Activity, Answer, Answered, Base, Define, Effect, History, Note, OldId, Remains, Request, SnapshotTaken, Status,
-    StopReason, TurnDone, TurnPlan, WorkerOptions,
+    Activity, Answer, Answered, Base, Define, Effect, Fault, History, Note, OldId, Remains, Request, SnapshotTaken,
+    Status, StopReason, TurnDone, TurnPlan, WorkerOptions,
 };

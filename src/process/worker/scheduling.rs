@@ -9,8 +9,8 @@ use crate::clock::Millis;
 use crate::config::limits::Limits;
 use crate::ids::{BlobHash, MessageId, Slot};
 use crate::process::{
-    Commit, CommitResult, CursorStep, Definition, Draft, Durability, Entry, EntryKind, Halt, LOCAL, Message, Origin,
-    ProcessOrigin, ProcessRecord, Record, RequestError, Tag, Writer,
+    Cause, Commit, CommitResult, CursorStep, Definition, Draft, Durability, Entry, EntryKind, Halt, LOCAL, Message,
+    Origin, ProcessOrigin, ProcessRecord, Record, RequestError, Tag, Writer,
 };
 
 impl<R: Waiting> Core<R> {
@@ -325,7 +325,9 @@ impl<R: Waiting> Core<R> {
                 self.cursors.settle(cursor);
                 self.entry_settled(*entry, replies, outcomes);
             }
-            InFlight::Outcomes { last, sends, snapshot, reply } => self.outcomes_settled(last, sends, snapshot, reply),
+            InFlight::Outcomes { last, sends, snapshot, replies } => {
+                self.outcomes_settled(last, sends, snapshot, replies);
+            }
             InFlight::Halt(halt) => self.halt_settled(&halt),
             InFlight::Resume { slot, under, replies } => self.resume_settled(slot, under, replies),
             InFlight::Snapshot(reference) => self.snapshot_settled(reference),
@@ -389,11 +391,10 @@ impl<R: Waiting> Core<R> {
             return self.resume_barred(slot, skip, reply);
         }
         let Some(halt) = self.halted.clone().filter(|_| self.is_halted()) else {
-            let error = RequestError::Conflict(format!("process {} is not halted", self.process));
-            return self.answer(reply, Err(error));
+            return self.resume_after_fault(skip, reply);
         };
         if skip {
-            return self.skip(&halt, reply);
+            return self.pass_over(halt.slot, Cause::Skipped, &halt.error, vec![reply]);
         }
         for flight in &mut self.in_flight {
             if let InFlight::Resume { replies, .. } = flight {

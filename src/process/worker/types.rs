@@ -6,8 +6,8 @@ use std::time::Duration;
 use crate::clock::Millis;
 use crate::ids::{BlobHash, GroupName, MessageId, Slot};
 use crate::process::{
-    Commit, Computed, Definition, DeviceKind, Draft, Entry, Halt, KnownId, MarkPosition, MarkSource, Origin, Outcome,
-    ProcessOrigin, RequestError, SnapshotRef, StateView,
+    Commit, Computed, Definition, DeviceKind, Draft, Entry, EntryKind, Halt, KnownId, MarkPosition, MarkSource, Origin,
+    Outcome, ProcessOrigin, RequestError, SnapshotRef, StateView,
 };
 
 /// What the node's configuration says to every worker.
@@ -48,7 +48,7 @@ pub enum Request<R> {
     Snapshot { reply: R },
     /// Store a snapshot and stop.
     Stop { reply: R },
-    /// Go on after a halt: try the slot again, or pass over it.
+    /// Go on after a halt, or after a fault of the machine without more ado: try the slot again, or pass over it.
     Resume { skip: bool, reply: R },
     /// Take up what waits in the log.
     Wake { reply: R },
@@ -328,7 +328,7 @@ pub enum Note {
     Halted { slot: Slot, error: String },
     Resumed { slot: Slot, skipped: bool },
     Notified { slot: Slot, listeners: usize },
-    Fault { error: String },
+    Fault { slot: Option<Slot>, error: String },
     SnapshotStored { slot: Slot, size: u64 },
     SnapshotFailed { error: String },
     Stopping { reason: StopReason },
@@ -360,6 +360,16 @@ pub struct TurnPlan {
     pub room: u64,
 }
 
+/// A fault of the machine, which is no outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What failed, in words.
+    pub error: String,
+    /// The slot that was being computed, or computed again, and what it holds. Nothing where the machine failed before it
+    /// came to one: a snapshot or the log can't be read, a thread was lost.
+    pub at: Option<(Slot, EntryKind)>,
+}
+
 /// What a device brings back.
 #[derive(Debug, Default)]
 pub struct TurnDone {
@@ -372,7 +382,7 @@ pub struct TurnDone {
     /// The slot after `computed` failed under `error_strategy = "throw"`.
     pub halt: Option<Halt>,
     /// The machine failed: the slot after `computed` is to be tried again.
-    pub fault: Option<String>,
+    pub fault: Option<Fault>,
     /// The state, if asked for.
     pub state: Option<Result<StateView, RequestError>>,
     /// A snapshot, if asked for, of the state at `position`.

@@ -22,9 +22,14 @@ pub fn has_python() -> bool {
 pub fn with_handler(settings: &Settings) -> Option<Home> {
     has_python().then(|| {
         let home = Home::new(settings);
-        home.write("handler.py", HANDLER);
+        write_handler(&home);
         home
     })
+}
+
+/// Puts the handler into a folder.
+pub fn write_handler(home: &Home) {
+    home.write("handler.py", HANDLER);
 }
 
 /// Settings for a process that the handler computes.

@@ -18,7 +18,7 @@ mod unit;
 pub use alertmanager::Alertmanager;
 pub use api::{Answer, Api, Row};
 pub use frozen::Frozen;
-pub use handler::{handled, has_python, lives, numbers, running, runs, until_gone, with_handler};
+pub use handler::{handled, has_python, lives, numbers, running, runs, until_gone, with_handler, write_handler};
 pub use home::{Home, Settings};
 pub use hook::Hook;
 pub use program::Program;

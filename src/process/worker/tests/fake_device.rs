@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fake_store::Data;
 use crate::config::limits::LimitKey;
 use crate::ids::Slot;
-use crate::process::worker::{Base, TurnDone, TurnPlan};
+use crate::process::worker::{Base, Fault, TurnDone, TurnPlan};
 use crate::process::{Cause, Computed, Entry, EntryKind, Halt, Json, Outcome, RequestError, SentMessage};
 
 /// What happens on one stay on a compute thread.
@@ -16,8 +16,10 @@ pub(super) struct Turn {
     pub(super) slots: usize,
     /// Slots at which the machine ends the call.
     pub(super) causes: BTreeMap<Slot, Cause>,
-    /// Once it has come so far, the machine fails.
+    /// Once it has come so far, the machine fails at the next slot.
     pub(super) fault: bool,
+    /// Or rather before it comes to it.
+    pub(super) is_early: bool,
     /// And the device is lost by it.
     pub(super) loses: bool,
     /// No snapshot can be taken.
@@ -31,6 +33,7 @@ impl Default for Turn {
             slots: usize::MAX,
             causes: BTreeMap::new(),
             fault: false,
+            is_early: false,
             loses: false,
             snapshot_fails: false,
             is_slow: false,
@@ -45,6 +48,11 @@ impl Turn {
 
     pub(super) fn ended_at(slot: u64, cause: Cause) -> Self {
         Self { causes: [(Slot(slot), cause)].into(), ..Self::default() }
+    }
+
+    /// The machine fails after so many slots.
+    pub(super) fn fault_after(slots: usize) -> Self {
+        Self { slots, fault: true, loses: true, ..Self::default() }
     }
 
     pub(super) fn limit_at(slot: u64) -> Self {
@@ -104,7 +112,7 @@ impl FakeDevice {
 
     /// Goes past an entry that ended with `cause`, under the definition in force.
     pub(super) fn pass(&mut self, entry: &Entry, cause: Cause) {
-        if entry.kind == EntryKind::Definition {
+        if entry.kind == EntryKind::Definition && cause != Cause::Load {
             self.in_force = self.in_force.max(entry.slot);
         }
         if cause == Cause::Success {
@@ -189,7 +197,10 @@ impl Bench {
         }
         done.unused = plan.entries.iter().filter(|entry| Some(entry.slot) > device.position).cloned().collect();
         if turn.fault && done.halt.is_none() {
-            done.fault = Some("the machine failed".to_owned());
+            let slot = Slot::after(device.position);
+            let entry = data.entries.get(slot.0 as usize).filter(|_| Some(slot) <= plan.goal && !turn.is_early);
+            let at = entry.map(|entry| (slot, entry.kind));
+            done.fault = Some(Fault { error: "the machine failed".to_owned(), at });
             done.is_lost |= turn.loses;
         } else if !done.is_lost {
             self.bring(plan, &device, turn, &mut done);

@@ -8,6 +8,7 @@ mod barring;
 mod cron;
 mod defining;
 mod failing_store;
+mod faulting;
 mod halting;
 mod ids;
 mod marks;

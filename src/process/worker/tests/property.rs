@@ -47,6 +47,7 @@ enum Step {
         slots: usize,
         chance: Option<(u64, Cause)>,
         fault: bool,
+        is_early: bool,
         loses: bool,
         snapshot_fails: bool,
     },
@@ -96,8 +97,10 @@ fn turn() -> impl Strategy<Value = Step> {
     let cause = prop::sample::select(vec![Cause::Limit(LimitKey::ComputeTime), Cause::Panic]);
     let chance = prop::option::weighted(0.3, (0u64..12, cause));
     let rare = || prop::bool::weighted(0.2);
-    (0usize..5, chance, rare(), any::<bool>(), rare()).prop_map(|(slots, chance, fault, loses, snapshot_fails)| {
-        Step::Turn { slots, chance, fault, loses, snapshot_fails }
+    let fault = (prop::bool::weighted(0.4), rare());
+    (0usize..5, chance, fault, any::<bool>(), rare()).prop_map(|(slots, chance, fault, loses, snapshot_fails)| {
+        let (fault, is_early) = fault;
+        Step::Turn { slots, chance, fault, is_early, loses, snapshot_fails }
     })
 }
 
@@ -121,7 +124,7 @@ fn step() -> impl Strategy<Value = Step> {
         6 => Just(Step::Tick(By::Own)),
         1 => (0usize..20).prop_map(|at| Step::Tick(By::Old(at))),
         2 => (0usize..5).prop_map(Step::TickAgain),
-        2 => any::<bool>().prop_map(|skip| Step::Resume { skip }),
+        6 => prop::bool::weighted(0.7).prop_map(|skip| Step::Resume { skip }),
         16 => fate.prop_map(Step::Commit),
         12 => turn(),
         4 => any::<bool>().prop_map(|is_written| Step::File { is_written }),
@@ -241,14 +244,16 @@ impl Life {
                 let reply = self.ticket();
                 self.world.ask(Request::Define { define: define(source, entries, ProcessOrigin::Config), reply });
             }
+            // Nor that of a person who passes over it.
+            Step::Resume { skip: true } if world.told.contains_key(&Slot::after(world.core.computed)) => {}
             Step::Resume { skip } => self.resume(skip),
             Step::Commit(fate) if !world.commits.is_empty() => world.commit(fate),
-            Step::Turn { slots, chance, fault, loses, snapshot_fails } if world.plan.is_some() => {
+            Step::Turn { slots, chance, fault, is_early, loses, snapshot_fails } if world.plan.is_some() => {
                 // Chance may strike where a success was told and then lost; the design takes that risk, this test does not.
                 let told = world.told.keys().next_back().copied();
                 let causes = chance.into_iter().map(|(slot, cause)| (Slot(slot), cause));
                 let causes = causes.filter(|(slot, _)| Some(*slot) > told).collect();
-                world.turn(&Turn { slots, causes, fault, loses, snapshot_fails, is_slow: false });
+                world.turn(&Turn { slots, causes, fault, is_early, loses, snapshot_fails, is_slow: false });
             }
             Step::File { is_written } if !world.files.is_empty() => {
                 world.write_file(if is_written { Ok(()) } else { Err("no space".to_owned()) });

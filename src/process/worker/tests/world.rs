@@ -1,6 +1,6 @@
 //! A core with a fake store and a fake device around it, and somebody who asks and keeps what is answered.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use super::fake_device::{Bench, Turn};
@@ -8,11 +8,11 @@ use super::fake_store::{FakeStore, Fate};
 use crate::config::limits::Limits;
 use crate::ids::{BlobHash, MessageId, ProcessId, Slot};
 use crate::process::worker::{
-    Answer, Base, Core, Define, Effect, Note, Remains, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan, Waiting,
-    WorkerOptions,
+    Answer, Base, Core, Define, Effect, Fault, Note, Remains, Request, SnapshotTaken, StopReason, TurnDone, TurnPlan,
+    Waiting, WorkerOptions,
 };
 use crate::process::{
-    Commit, Computed, Defaults, Definition, DeviceKind, Draft, ErrorStrategy, Origin, OutboxKey, ProcessOrigin,
+    Cause, Commit, Computed, Defaults, Definition, DeviceKind, Draft, ErrorStrategy, Origin, OutboxKey, ProcessOrigin,
     RequestError, SnapshotFile, SnapshotRef, Specification,
 };
 
@@ -88,6 +88,8 @@ pub(super) struct World {
     pub(super) pushes: Vec<Slot>,
     /// Slots whose counts are to be forgotten.
     pub(super) forgiven: Vec<Slot>,
+    /// Who wants a slot skipped.
+    pub(super) skippers: BTreeSet<u32>,
 }
 
 impl World {
@@ -111,6 +113,7 @@ impl World {
             told: BTreeMap::new(),
             pushes: Vec::new(),
             forgiven: Vec::new(),
+            skippers: BTreeSet::new(),
         }
     }
 
@@ -174,6 +177,9 @@ impl World {
     }
 
     pub(super) fn ask(&mut self, request: Request<u32>) {
+        if let Request::Resume { skip: true, reply } = &request {
+            self.skippers.insert(*reply);
+        }
         self.core.request(self.now, &self.store, request);
         self.absorb();
     }
@@ -239,7 +245,10 @@ impl World {
         let done = match &self.remains {
             None => self.bench.run(&plan, &self.store.data, turn),
             // The log may not be there any more as the plan knew it.
-            Some(_) => TurnDone { is_lost: true, fault: Some("orphaned".to_owned()), ..TurnDone::default() },
+            Some(_) => {
+                let fault = Some(Fault { error: "orphaned".to_owned(), at: None });
+                TurnDone { is_lost: true, fault, ..TurnDone::default() }
+            }
         };
         self.core.turn_done(done);
         self.absorb();
@@ -354,6 +363,12 @@ impl World {
             assert!(may_be_told_early || is_on_disk, "slot {slot} is told too early");
             let before = self.told.insert(slot, outcome.as_ref().clone());
             assert!(before.is_none_or(|before| before == **outcome), "slot {slot} is told in two ways");
+        }
+        if let Ok(Answer::At(slot)) = &answer
+            && self.skippers.contains(&reply)
+        {
+            let cause = self.store.synced.outcome(*slot).map(|one| one.cause);
+            assert!(matches!(cause, Some(Cause::Skipped | Cause::Load)), "slot {slot} is no skipped one: {cause:?}");
         }
         self.answers.push((reply, answer));
     }
