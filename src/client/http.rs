@@ -54,8 +54,9 @@ impl Default for Options {
 
 /// Sends requests. Clones share their connections; a node needs one.
 ///
-/// Tokens go where the peers say, and nowhere else, for it follows no redirects; it keeps no cookies, asks for no compression. A connection is driven by the runtime in which it was
-/// made, so every runtime that sends must live as long as the client is used.
+/// Tokens go where the peers say and nowhere else, for it follows no redirects; it keeps no cookies, asks for no compression.
+/// A connection is driven by the runtime in which it was made, so every runtime that sends must live as long as the client is
+/// used.
 #[derive(Clone, Debug)]
 pub struct Client {
     outward: reqwest::Client,

@@ -435,13 +435,13 @@ impl Runner {
         })
     }
 
-    fn snapshot(&mut self) -> Result<Base, String> {
+    fn snapshot(&mut self) -> Result<Base, RequestError> {
         let (Some(device), Some(slot), Some(definition)) = (&self.device, self.position, self.in_force) else {
-            return Err(self.why_no_device());
+            return Err(RequestError::Conflict(self.why_no_device()));
         };
-        self.may_take_snapshot(slot)?;
+        self.may_take_snapshot(slot).map_err(RequestError::Internal)?;
         self.note(Noted::Snapshot, slot);
-        let snapshot = device.snapshot().map_err(|error| error.to_string());
+        let snapshot = device.snapshot().map_err(|error| RequestError::Internal(error.to_string()));
         self.survived(Noted::Snapshot, slot);
         Ok(Base { slot, definition, snapshot: snapshot? })
     }

@@ -58,7 +58,7 @@ impl Runner {
         let unreplayed = match self.go(feed, &plan, Instant::now() + length, &mut TurnDone::default()) {
             Ok(()) if self.position < Some(goal) => return Ok(None),
             Ok(()) if self.device.is_none() => return Err(Unreplayed::NoState(self.why_no_device())),
-            Ok(()) => return self.snapshot().map(Some).map_err(Unreplayed::Fault),
+            Ok(()) => return self.snapshot().map(Some).map_err(|error| Unreplayed::Fault(error.to_string())),
             Err(End::Interrupted) => return Err(Unreplayed::Interrupted),
             Err(End::NotRepeatable(slot)) => Unreplayed::NotRepeatable(slot),
             Err(End::Halt(Halt { error, .. }) | End::Differs(error) | End::Fault(error)) => Unreplayed::Fault(error),

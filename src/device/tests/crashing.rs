@@ -115,7 +115,7 @@ fn a_snapshot_that_cannot_be_restored_leaves_the_one_before_it() {
 fn where_snapshots_end_the_node_none_is_taken_and_the_rest_goes_on() {
     let done = turn(&log(None), &suspect(Call::Snapshot, 1, 3), 3, 0);
     assert_eq!(done.computed.len(), 4);
-    assert!(done.snapshot.unwrap().unwrap_err().contains("ended 3 times"));
+    assert!(done.snapshot.unwrap().unwrap_err().to_string().contains("ended 3 times"));
     assert_eq!(done.state.unwrap().unwrap(), StateView::Json(r#"{"count":3}"#.into()));
 }
 

@@ -148,7 +148,7 @@ impl Worker {
             }
             let Some(halt) = done.halt else {
                 assert_eq!(done.position, Some(slot));
-                return done.snapshot.unwrap();
+                return done.snapshot.unwrap().map_err(|error| error.to_string());
             };
             match halts.next().flatten().filter(|_| resumed.is_none()) {
                 Some(further) => resumed = Some((slot, self.newest_definition(slot.0 + further))),

@@ -148,7 +148,7 @@ impl<R: Waiting> Core<R> {
     }
 
     fn snapshot_due(&self, goal: Option<Slot>) -> bool {
-        let since = self.snapshots.front().map(|snapshot| snapshot.slot);
+        let since = self.snapshots.front().map(|snapshot| snapshot.slot).max(self.snapshot_missed);
         super::core::queued(goal, since) >= self.options.cache_frequency
     }
 
@@ -296,12 +296,12 @@ impl<R: Waiting> Core<R> {
         }
     }
 
-    fn take_snapshot(&mut self, snapshot: Result<Base, String>) {
+    fn take_snapshot(&mut self, snapshot: Result<Base, RequestError>) {
         let base = match snapshot {
             Ok(base) => base,
             Err(error) => {
                 let bases = std::mem::take(&mut self.bases);
-                self.answer_all(bases, &Err(RequestError::Internal(error.clone())));
+                self.answer_all(bases, &Err(error.clone()));
                 return self.snapshot_failed(error);
             }
         };
@@ -384,11 +384,16 @@ impl<R: Waiting> Core<R> {
         (self.is_halted() || self.is_paused()) && position >= self.computed
     }
 
-    pub(super) fn snapshot_failed(&mut self, error: String) {
+    /// There is no snapshot now. The next is taken when somebody asks, or as far from here as from one that came off.
+    pub(super) fn snapshot_failed(&mut self, error: RequestError) {
         self.is_storing = false;
+        self.snapshot_missed = self.computed;
         let askers = std::mem::take(&mut self.snapshot_askers);
-        self.answer_all(askers, &Err(RequestError::Store(error.clone())));
-        self.note(Note::SnapshotFailed { error });
+        self.answer_all(askers, &Err(error.clone()));
+        // Where there is no state, nothing is amiss.
+        if !matches!(error, RequestError::Conflict(_)) {
+            self.note(Note::SnapshotFailed { error: error.to_string() });
+        }
         if let Phase::Stopping { wants_snapshot, .. } = &mut self.phase {
             *wants_snapshot = false;
         }

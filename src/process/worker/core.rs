@@ -159,6 +159,8 @@ pub struct Core<R> {
 
     pub(super) snapshots: VecDeque<SnapshotRef>,
     pub(super) is_storing: bool,
+    /// How far it was computed when a snapshot last came to nothing.
+    pub(super) snapshot_missed: Option<Slot>,
 
     pub(super) waiters: Waiters<R>,
     pub(super) listeners_before_sweep: usize,
@@ -218,6 +220,7 @@ impl<R: Waiting> Core<R> {
             outbox: Outbox::default(),
             snapshots: VecDeque::new(),
             is_storing: false,
+            snapshot_missed: None,
             waiters: Waiters::default(),
             listeners_before_sweep: SWEEP_STEP,
             states: Vec::new(),
@@ -439,7 +442,7 @@ impl<R: Waiting> Core<R> {
         }
         match result {
             Ok(reference) => self.commit_snapshot(reference, None),
-            Err(error) => self.snapshot_failed(error),
+            Err(error) => self.snapshot_failed(RequestError::Store(error)),
         }
         self.advance();
     }

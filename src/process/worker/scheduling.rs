@@ -303,7 +303,7 @@ impl<R: Waiting> Core<R> {
             (CommitResult::Fenced, flight @ InFlight::Entry { .. }) if self.refused.is_some() => {
                 self.refuse(flight, self.refused.clone().unwrap_or_default());
             }
-            (CommitResult::Refused(error), InFlight::Snapshot(_)) => self.snapshot_failed(error),
+            (CommitResult::Refused(error), InFlight::Snapshot(_)) => self.snapshot_failed(RequestError::Store(error)),
             (CommitResult::Fenced, flight) => {
                 self.in_flight.push_front(flight);
                 self.end(StopReason::Fenced);

@@ -385,8 +385,8 @@ pub struct TurnDone {
     pub fault: Option<Fault>,
     /// The state, if asked for.
     pub state: Option<Result<StateView, RequestError>>,
-    /// A snapshot, if asked for, of the state at `position`.
-    pub snapshot: Option<Result<Base, String>>,
+    /// A snapshot, if asked for, of the state at `position`. A conflict where there is no state.
+    pub snapshot: Option<Result<Base, RequestError>>,
     /// Whether the device was lost and must be made anew from what is stored.
     pub is_lost: bool,
     /// Whether a single call held the thread for too long.

@@ -222,9 +222,10 @@ impl Bench {
         }
         let is_precious = !self.is_deterministic && done.computed.iter().any(|one| one.cause == Cause::Success);
         if plan.wants_snapshot || is_precious {
-            let slot = device.position.filter(|_| !turn.snapshot_fails).ok_or_else(|| "no snapshot".to_owned());
-            done.snapshot =
-                Some(slot.map(|slot| Base { slot, definition: device.in_force, snapshot: device.bytes(self.is_big) }));
+            done.snapshot = Some(device.position.ok_or_else(nothing).and_then(|slot| match turn.snapshot_fails {
+                true => Err(RequestError::Internal("no snapshot".to_owned())),
+                false => Ok(Base { slot, definition: device.in_force, snapshot: device.bytes(self.is_big) }),
+            }));
         }
     }
 }

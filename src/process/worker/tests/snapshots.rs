@@ -4,8 +4,8 @@ use super::fake_device::Turn;
 use super::fake_store::Fate;
 use super::world::{World, options};
 use crate::ids::Slot;
-use crate::process::worker::{Note, Request, WorkerOptions};
-use crate::process::{Durability, Record};
+use crate::process::worker::{Note, Request, TurnDone, WorkerOptions};
+use crate::process::{Durability, Record, RequestError};
 
 fn every(cache_frequency: u64) -> World {
     World::with(WorkerOptions { cache_frequency, ..options() })
@@ -143,13 +143,42 @@ fn a_snapshot_that_cannot_be_taken_written_or_stored_is_an_error_and_the_work_go
             "stored" => world.commit(Fate::Refused),
             _ => {}
         }
-        assert_eq!((world.said(1).as_str(), stored(&world).len()), ("store", 0), "{fails}");
+        let code = if fails == "taken" { "internal" } else { "store" };
+        assert_eq!((world.said(1).as_str(), stored(&world).len()), (code, 0), "{fails}");
         assert!(world.notes.iter().any(|note| matches!(note, Note::SnapshotFailed { .. })));
         world.store_messages(&["x"]);
         ask(&mut world, 2);
         world.settle();
         assert_eq!((world.said(2).as_str(), world.left().as_str()), ("at 1", "running"), "{fails}");
     }
+}
+
+#[test]
+fn a_snapshot_that_came_to_nothing_is_due_again_only_after_as_many_slots_as_one_that_did() {
+    let mut world = every(3);
+    let mut tries = Vec::new();
+    for slot in 1..9 {
+        world.store_messages(&["x"]);
+        if world.plan.as_ref().is_some_and(|plan| plan.wants_snapshot) {
+            tries.push(slot);
+        }
+        world.turn(&Turn { snapshot_fails: true, ..Turn::default() });
+        world.commit_all();
+    }
+    assert_eq!(tries, [2, 5, 8]);
+}
+
+#[test]
+fn where_there_is_no_state_whoever_asks_is_refused_and_nothing_is_amiss() {
+    let mut world = World::at_rest();
+    ask(&mut world, 1);
+    world.ask(Request::Base { reply: 2 });
+    let error = RequestError::Conflict("its code does not load".to_owned());
+    world.plan = None;
+    world.core.turn_done(TurnDone { position: Some(Slot(0)), snapshot: Some(Err(error)), ..TurnDone::default() });
+    world.absorb();
+    assert_eq!([1, 2].map(|ticket| world.said(ticket)), ["conflict"; 2]);
+    assert!(!world.notes.iter().any(|note| matches!(note, Note::SnapshotFailed { .. })));
 }
 
 #[test]
