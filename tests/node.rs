@@ -9,6 +9,7 @@ mod node {
     mod harness;
 
     mod alerts;
+    mod alerts_kept;
     mod compacting;
     mod connections;
     mod crash;

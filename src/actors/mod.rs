@@ -50,7 +50,9 @@ pub use lag_probe::{LagProbe, LagWatch};
 pub use messages::{Awaited, Ended, Lookup, Queued, Reply, Shutdown, Told};
 pub use monitor::{EndMonitor, Monitor, MonitorEnded, Seen, Sight, name_of};
 pub use monitor_registry::{ListMonitors, MonitorRegistry, StartMonitor, StopMonitor, TakeUpMonitors};
-pub use observers::{AlertBoard, AlertManager, HealthBoard, HealthChecker, Observers, ReloadAlerts, ReloadHealth};
+pub use observers::{
+    AlertBoard, AlertManager, AlertMemory, HealthBoard, HealthChecker, Observers, ReloadAlerts, ReloadHealth,
+};
 pub use process_worker::ProcessWorker;
 pub use pusher::{LookRound, Pusher};
 pub use readiness::{Check, Readiness};

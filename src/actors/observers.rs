@@ -1,6 +1,7 @@
 //! The actors that watch over the node: those for health and for alerts.
 
 mod alert_board;
+mod alert_keeper;
 mod alert_manager;
 mod health_board;
 mod health_checker;
@@ -15,6 +16,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 pub use self::alert_board::AlertBoard;
+pub use self::alert_keeper::AlertMemory;
 pub(super) use self::alert_manager::AlertTools;
 pub use self::alert_manager::{AlertManager, ReloadAlerts};
 pub use self::health_board::HealthBoard;
@@ -44,8 +46,15 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Starts them on `arbiter`, or on this thread where there is none. Rules look at `book`.
-    pub fn start(hub: &Hub, config: &Config, client: &Client, book: &Book, arbiter: Option<&ArbiterHandle>) -> Self {
+    /// Starts them on `arbiter`, or on this thread where there is none. Rules look at `book`, and go on from `memory`; without one nothing outlives them.
+    pub fn start(
+        hub: &Hub,
+        config: &Config,
+        client: &Client,
+        book: &Book,
+        memory: Option<AlertMemory>,
+        arbiter: Option<&ArbiterHandle>,
+    ) -> Self {
         let (health, alerts) = (HealthBoard::default(), AlertBoard::default());
         let checker = HealthChecker::new(hub.clone(), client.clone(), &config.health, health.clone());
         let tools = AlertTools {
@@ -55,7 +64,7 @@ impl Observers {
             interval: config.metrics.interval,
             generator: format!("http://{}/alerts", config.http.listen),
         };
-        let manager = AlertManager::new(tools, &config.alerts, alerts.clone());
+        let manager = AlertManager::new(tools, &config.alerts, alerts.clone(), memory);
         let (checker, manager) = match arbiter {
             Some(arbiter) => (
                 HealthChecker::start_in_arbiter(arbiter, |_| checker),
@@ -105,5 +114,11 @@ impl Observers {
     pub fn stop(&self) {
         self.checker.do_send(Shutdown);
         self.manager.do_send(Shutdown);
+    }
+
+    /// Returns once those who were [stopped](Self::stop) have saved what outlives them.
+    pub async fn stopped(&self) {
+        // Who doesn't hear any more is done.
+        let _ = self.manager.send(Shutdown).await;
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::notice::{AlertView, Notice};
 use super::rule::Rule;
+use super::saved::SavedRule;
 use super::watch::RuleWatch;
 use crate::clock::Millis;
 
@@ -12,13 +13,38 @@ use crate::clock::Millis;
 pub struct Alerts {
     watches: Vec<RuleWatch>,
     refused: u64,
+    /// Whether alerts went with their rule, or have another one, since they were saved last.
+    has_changed: bool,
 }
 
 impl Alerts {
     /// Watches `rules`, which are evaluated each `interval`.
     pub fn new(rules: Vec<Rule>, interval: Duration) -> Self {
         let watches = rules.into_iter().map(|rule| RuleWatch::new(rule, interval)).collect();
-        Self { watches, refused: 0 }
+        Self { watches, refused: 0, has_changed: false }
+    }
+
+    /// Goes on from what was [saved](Self::save) before a restart, with the rules of then, watching from `now` on. The rules of
+    /// now are to be [loaded](Self::reload) next.
+    pub fn restore(&mut self, saved: &[SavedRule], interval: Duration, now: Millis) {
+        let saved = saved.iter().cloned();
+        self.watches = saved.map(|saved| RuleWatch::restored(saved, interval, now)).collect();
+    }
+
+    /// What is to outlive the node: the rules that have alerts.
+    pub fn save(&self) -> Vec<SavedRule> {
+        self.watches.iter().filter_map(RuleWatch::saved).collect()
+    }
+
+    /// Whether there is any alert.
+    pub fn has_alerts(&self) -> bool {
+        self.watches.iter().any(RuleWatch::has_alerts)
+    }
+
+    /// Whether an alert has come to another stage, was told, or has another rule since this was asked last.
+    pub fn take_change(&mut self) -> bool {
+        let of_watches = self.watches.iter_mut().fold(false, |any, watch| watch.take_change() | any);
+        std::mem::take(&mut self.has_changed) | of_watches
     }
 
     /// The rules, each to be evaluated.
@@ -30,6 +56,7 @@ impl Alerts {
     /// that nobody continues is told to be over.
     #[must_use]
     pub fn reload(&mut self, rules: Vec<Rule>, interval: Duration, now: Millis) -> Vec<Notice> {
+        self.has_changed |= self.has_alerts();
         let mut before = std::mem::take(&mut self.watches);
         for rule in rules {
             let found = before.iter().position(|watch| rule.continues(watch.rule()));

@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rule::Rule;
 use crate::clock::Millis;
 use crate::stats::Labels;
 
 /// Where an alert stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlertState {
     /// The value is bad, not yet for long enough.
@@ -53,6 +53,16 @@ pub struct Notice {
     /// Who is to be told, by name.
     #[serde(skip)]
     pub receivers: Vec<String>,
+}
+
+impl Notice {
+    /// The same, told at `now` only: what fires is over as long after that as it would have been after its time.
+    #[must_use]
+    pub fn told_late(&self, now: Millis) -> Self {
+        let valid_until =
+            self.valid_until.map(|until| now.saturating_add(until.saturating_sub(self.timestamp)).max(until));
+        Self { valid_until, ..self.clone() }
+    }
 }
 
 /// An alert as the API shows it.

@@ -58,6 +58,11 @@ impl NoticeQueue {
         self.waiting.remove(firing.unwrap_or(0)).map(|waiting| waiting.notice)
     }
 
+    /// All that wait, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<Notice>> {
+        self.waiting.iter().map(|waiting| &waiting.notice)
+    }
+
     /// Takes the oldest ones, at most so many.
     pub fn take(&mut self, most: usize) -> Vec<Arc<Notice>> {
         let count = most.min(self.waiting.len());

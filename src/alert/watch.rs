@@ -1,24 +1,27 @@
 //! One rule at work: a state for each label set that is looked at.
 //!
 //! Time counts as far as it was watched: from one evaluation to the next, and no more of it than two intervals. So a clock
-//! that is set ahead lets nothing fire that was not seen to be bad, and one that is set back delays nothing.
+//! that is set ahead lets nothing fire that was not seen to be bad, and one that is set back delays nothing. While the node
+//! is down nothing is watched.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::notice::{self, AlertState, AlertView, Notice};
 use super::rule::{OnMissing, Rule};
+use super::saved::SavedRule;
+use super::stages::{Alert, Finding, Stage, Telling};
 use crate::clock::Millis;
 use crate::stats::Labels;
 
 /// The most alerts of one rule that are pending, firing or lately resolved.
 pub const MOST_ALERTS: usize = 1000;
 
-/// How long an alert that is over is still shown.
-const SHOWN_FOR: Duration = Duration::from_secs(15 * 60);
-
 /// A firing alert is told again each cooldown, and is over for others when that fails to come so many times.
 const MISSED_NOTICES: u32 = 4;
+
+/// After a restart a series may come so many intervals late, however short the range of the rule.
+const FEW_INTERVALS: u32 = 4;
 
 /// A rule and its alerts.
 #[derive(Clone, Debug)]
@@ -28,55 +31,54 @@ pub struct RuleWatch {
     longest_step: Duration,
     evaluated: Option<Millis>,
     alerts: BTreeMap<Labels, Alert>,
+    /// For so long series may be missing because nobody has measured them since a restart.
+    grace: Duration,
+    /// Whether an alert has come to another stage or was told since it was saved last.
+    has_changed: bool,
     /// Whether this evaluation found no room for another alert, so that none need be looked for again.
     is_full: bool,
     refused: u64,
 }
 
-/// The alert of one label set. One that is inactive is not kept.
-#[derive(Clone, Debug)]
-struct Alert {
-    stage: Stage,
-    since: Millis,
-    /// When it began to fire; without meaning before.
-    fired: Millis,
-    value: Option<f64>,
-    is_seen: bool,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Stage {
-    /// Bad for so long.
-    Pending { held: Duration },
-    /// Told so long ago, and good for so long, if it is.
-    Firing { told: Duration, quiet: Option<Duration> },
-    /// Over for so long.
-    Resolved { past: Duration },
-    /// No alert any more.
-    Inactive,
-}
-
-/// What an evaluation found of one label set.
-#[derive(Clone, Copy)]
-enum Finding {
-    Bad(f64),
-    Good(f64),
-    Missing,
-}
-
-/// What is told of an alert.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Telling {
-    Triggered,
-    Again,
-    Cleared,
-}
-
 impl RuleWatch {
     /// Watches `rule`, which is evaluated each `interval`.
     pub fn new(rule: Rule, interval: Duration) -> Self {
-        let longest_step = interval.saturating_mul(2);
-        Self { rule, longest_step, evaluated: None, alerts: BTreeMap::new(), is_full: false, refused: 0 }
+        Self {
+            rule,
+            longest_step: interval.saturating_mul(2),
+            evaluated: None,
+            alerts: BTreeMap::new(),
+            grace: Duration::ZERO,
+            has_changed: false,
+            is_full: false,
+            refused: 0,
+        }
+    }
+
+    /// Goes on from what was [saved](Self::saved) before a restart, watching from `now` on, each `interval`. An alert whose
+    /// series is not there yet stays as it is until the range of the rule has passed, or a few intervals where that is shorter.
+    pub(super) fn restored(saved: SavedRule, interval: Duration, now: Millis) -> Self {
+        let SavedRule { rule, alerts } = saved;
+        let awaited = |(labels, alert)| (labels, Alert { is_awaited: true, ..alert });
+        let alerts = alerts.into_iter().take(MOST_ALERTS).map(awaited).collect();
+        let grace = rule.range.max(interval.saturating_mul(FEW_INTERVALS));
+        Self { evaluated: Some(now), alerts, grace, ..Self::new(rule, interval) }
+    }
+
+    /// What is to outlive the node; `None`: there is no alert.
+    pub(super) fn saved(&self) -> Option<SavedRule> {
+        let alerts = || self.alerts.iter().map(|(labels, alert)| (labels.clone(), alert.clone())).collect();
+        self.has_alerts().then(|| SavedRule { rule: self.rule.clone(), alerts: alerts() })
+    }
+
+    /// Whether there is any alert.
+    pub(super) fn has_alerts(&self) -> bool {
+        !self.alerts.is_empty()
+    }
+
+    /// Whether an alert has come to another stage or was told since this was asked last.
+    pub(super) fn take_change(&mut self) -> bool {
+        std::mem::take(&mut self.has_changed)
     }
 
     /// The rule.
@@ -151,20 +153,27 @@ impl RuleWatch {
     fn step(&mut self, now: Millis) -> Duration {
         let passed = self.evaluated.map_or(0, |before| now.saturating_sub(before));
         self.evaluated = Some(now);
-        Duration::from_millis(passed).min(self.longest_step)
+        let step = Duration::from_millis(passed).min(self.longest_step);
+        self.grace = self.grace.saturating_sub(step);
+        step
     }
 
     fn take(&mut self, labels: &Labels, finding: Finding, now: Millis, step: Duration) -> Option<Notice> {
         let (mut alert, step) = match (self.alerts.remove(labels), finding) {
             (Some(alert), _) => (alert, step),
-            (None, Finding::Bad(_)) if self.has_room() => (Alert::begin(now), Duration::ZERO),
+            (None, Finding::Bad(_)) if self.has_room() => {
+                self.has_changed = true;
+                (Alert::begin(now), Duration::ZERO)
+            }
             (None, Finding::Bad(_)) => {
                 self.refused += 1;
                 return None;
             }
             (None, _) => return None,
         };
+        let (before, finding) = (alert.stage, self.excused(&mut alert, finding));
         let telling = alert.advance(&self.rule, finding, now, step);
+        self.has_changed |= telling.is_some() || !alert.stage.is_same(before);
         if matches!(alert.stage, Stage::Inactive) {
             return None;
         }
@@ -172,6 +181,14 @@ impl RuleWatch {
         let notice = telling.map(|telling| self.notice(labels, &alert, telling, now));
         self.alerts.insert(labels.clone(), alert);
         notice
+    }
+
+    /// What was found of an alert, in view of a restart: what was not measured yet says nothing.
+    fn excused(&self, alert: &mut Alert, finding: Finding) -> Finding {
+        let is_missing = matches!(finding, Finding::Missing);
+        alert.is_awaited &= is_missing && !self.grace.is_zero();
+        let is_excused = alert.is_awaited && self.rule.on_missing == OnMissing::Resolve;
+        if is_excused { Finding::Awaited } else { finding }
     }
 
     /// Whether there is room for another alert, if need be that of one that is over, or that waits for a series that is gone.
@@ -213,90 +230,5 @@ impl RuleWatch {
             is_repeated: telling == Telling::Again,
             receivers: rule.receivers.clone(),
         }
-    }
-}
-
-impl Alert {
-    /// One that has just been found.
-    fn begin(now: Millis) -> Self {
-        Self { stage: Stage::Pending { held: Duration::ZERO }, since: now, fired: now, value: None, is_seen: false }
-    }
-
-    fn state(&self) -> AlertState {
-        match self.stage {
-            Stage::Pending { .. } => AlertState::Pending,
-            Stage::Firing { .. } => AlertState::Firing,
-            Stage::Resolved { .. } | Stage::Inactive => AlertState::Resolved,
-        }
-    }
-
-    /// Takes what was found, `step` after the last time.
-    fn advance(&mut self, rule: &Rule, finding: Finding, now: Millis, step: Duration) -> Option<Telling> {
-        self.value = match finding {
-            Finding::Bad(value) | Finding::Good(value) => Some(value),
-            Finding::Missing => None,
-        };
-        let is_bad = match finding {
-            Finding::Bad(_) => Some(true),
-            Finding::Good(_) => Some(false),
-            Finding::Missing if rule.on_missing == OnMissing::Keep => None,
-            Finding::Missing => Some(false),
-        };
-        match (self.stage, is_bad) {
-            (Stage::Pending { held }, Some(true)) => self.hold(rule, held.saturating_add(step), now),
-            (Stage::Pending { .. }, None) => None,
-            (Stage::Pending { .. } | Stage::Inactive, _) => {
-                self.stage = Stage::Inactive;
-                None
-            }
-            (Stage::Firing { told, quiet }, is_bad) => {
-                self.burn(rule, told.saturating_add(step), quiet, is_bad, now, step)
-            }
-            (Stage::Resolved { .. }, Some(true)) => {
-                self.since = now;
-                self.hold(rule, Duration::ZERO, now)
-            }
-            (Stage::Resolved { past }, _) => {
-                let past = past.saturating_add(step);
-                self.stage = if past >= SHOWN_FOR { Stage::Inactive } else { Stage::Resolved { past } };
-                None
-            }
-        }
-    }
-
-    /// It has been bad for `held`.
-    fn hold(&mut self, rule: &Rule, held: Duration, now: Millis) -> Option<Telling> {
-        if held < rule.hold {
-            self.stage = Stage::Pending { held };
-            return None;
-        }
-        self.stage = Stage::Firing { told: Duration::ZERO, quiet: None };
-        (self.since, self.fired) = (now, now);
-        Some(Telling::Triggered)
-    }
-
-    /// It fires, and was told so long ago. `is_bad` is `None` where that is not known and changes nothing.
-    fn burn(
-        &mut self,
-        rule: &Rule,
-        told: Duration,
-        quiet: Option<Duration>,
-        is_bad: Option<bool>,
-        now: Millis,
-        step: Duration,
-    ) -> Option<Telling> {
-        let quiet = match is_bad {
-            Some(true) => None,
-            Some(false) => Some(quiet.map_or(Duration::ZERO, |quiet| quiet.saturating_add(step))),
-            None => quiet,
-        };
-        if is_bad == Some(false) && quiet >= Some(rule.keep_firing_for) {
-            self.stage = Stage::Resolved { past: Duration::ZERO };
-            self.since = now;
-            return Some(Telling::Cleared);
-        }
-        let is_due = told >= rule.cooldown;
-        self.stage = Stage::Firing { told: if is_due { Duration::ZERO } else { told }, quiet };
-        is_due.then_some(Telling::Again)
     }
 }

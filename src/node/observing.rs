@@ -9,17 +9,17 @@ use tracing::{info, warn};
 
 use super::NodeError;
 use crate::actors::{
-    Book, Collector, Exhibit, Feeder, Gatherer, Hub, LagWatch, Machine, Measure, Measured, Observers, Reconfigure,
-    Shutdown, Watcher, Watching,
+    AlertMemory, Book, Collector, Exhibit, Feeder, Gatherer, Hub, LagWatch, Machine, Measure, Measured, Observers,
+    Reconfigure, Shutdown, Watcher, Watching,
 };
 use crate::client::Client;
 use crate::config::{Config, MetricsConfig};
 use crate::http::Observed;
 use crate::metrics::{Lags, Processes, SERIES_PER_PROCESS};
 use crate::stats::SeriesStore;
-use crate::store::{SeriesFile, Store};
+use crate::store::{AlertFile, SeriesFile, Store};
 
-/// Series may take so long to be saved.
+/// Series and alerts may take so long to be saved.
 const SAVE_TIME: Duration = Duration::from_secs(5);
 /// So many series are kept for what is not a process.
 const OTHER_SERIES: usize = 500;
@@ -64,6 +64,19 @@ pub(super) async fn book(store: &Store, config: &MetricsConfig) -> Book {
     Book::new(series)
 }
 
+/// How the alerts stood when the last run ended, however it did, and where that is written.
+async fn alert_memory(store: &Store) -> AlertMemory {
+    let file = AlertFile::of(store.folder());
+    let reader = file.clone();
+    let read = tokio::task::spawn_blocking(move || reader.read()).await;
+    let read = read.map_err(|error| error.to_string()).and_then(|read| read.map_err(|error| error.to_string()));
+    let saved = read.unwrap_or_else(|error| {
+        warn!(target: "alert", event = "alerts_not_restored", error);
+        None
+    });
+    AlertMemory::new(saved, move |bytes| file.write(bytes))
+}
+
 impl Observing {
     /// Starts to observe.
     ///
@@ -85,7 +98,8 @@ impl Observing {
             lag_watch.on(&worker.handle(), &format!("worker-{number}"));
         }
         let book = book(&environment.store, metrics).await;
-        let observers = Observers::start(hub, config, client, &book, Some(&arbiter.handle()));
+        let memory = alert_memory(&environment.store).await;
+        let observers = Observers::start(hub, config, client, &book, Some(memory), Some(&arbiter.handle()));
         let fed = observers.clone();
         let mut feeders: Vec<Feeder> = vec![Arc::new(move |shown| fed.feed(shown))];
         feeders.extend(watching.clone().map(|watching| -> Feeder { Arc::new(move |shown| watching.show(shown)) }));
@@ -127,11 +141,16 @@ impl Observing {
         }
     }
 
-    /// Saves the series and hands the arbiter back, to be stopped.
+    /// Saves series and alerts and hands the arbiter back, to be stopped.
     pub(super) async fn stop(self) -> Arbiter {
-        let saved = tokio::time::timeout(SAVE_TIME, self.collector.send(Shutdown)).await;
-        if saved.is_err() {
+        let series = tokio::time::timeout(SAVE_TIME, self.collector.send(Shutdown));
+        let alerts = tokio::time::timeout(SAVE_TIME, self.observers.stopped());
+        let (series, alerts) = futures_util::future::join(series, alerts).await;
+        if series.is_err() {
             warn!(target: "node", event = "series_not_saved", "saving them takes too long");
+        }
+        if alerts.is_err() {
+            warn!(target: "alert", event = "alerts_not_saved", "saving them takes too long");
         }
         self.arbiter
     }

@@ -5,6 +5,7 @@
 //! and one that fails on demand ([`faulty`]).
 
 mod admission;
+mod alert_file;
 mod answer;
 mod archive;
 mod backend;
@@ -37,6 +38,7 @@ mod space;
 mod store;
 mod writer;
 
+pub use alert_file::{AlertFile, AlertFileError};
 pub use archive::{ArchiveError, Archived, LogSize};
 pub use contract::ReadError;
 pub use crash_file::CrashFile;

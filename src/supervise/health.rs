@@ -35,6 +35,7 @@ pub struct Health {
     successes: u32,
     error: Option<String>,
     has_looked: bool,
+    is_known: bool,
 }
 
 /// A check as the API shows it.
@@ -81,7 +82,7 @@ impl Health {
     /// A check that begins now, healthy.
     pub fn new(check: CheckConfig, now: Millis) -> Self {
         let status = HealthStatus::Healthy;
-        Self { check, status, since: now, failures: 0, successes: 0, error: None, has_looked: false }
+        Self { check, status, since: now, failures: 0, successes: 0, error: None, has_looked: false, is_known: false }
     }
 
     /// What it checks.
@@ -92,6 +93,11 @@ impl Health {
     /// Whether all is well.
     pub fn is_healthy(&self) -> bool {
         self.status == HealthStatus::Healthy
+    }
+
+    /// Whether looks have shown yet that all is well, or that it isn't.
+    pub fn is_known(&self) -> bool {
+        self.is_known
     }
 
     /// The time from now, its beginning or the begin of its last look, to its next look.
@@ -130,6 +136,7 @@ impl Health {
     }
 
     fn succeeded(&mut self, now: Millis) -> Verdict {
+        self.is_known = true;
         self.failures = 0;
         self.error = None;
         self.successes = self.successes.saturating_add(1);
@@ -149,7 +156,7 @@ impl Health {
         if !self.is_healthy() || self.failures < threshold {
             return Verdict { change: None, restart };
         }
-        (self.status, self.since) = (HealthStatus::Unhealthy, now);
+        (self.status, self.since, self.is_known) = (HealthStatus::Unhealthy, now, true);
         Verdict { change: Some(Change::Unhealthy { error }), restart }
     }
 }

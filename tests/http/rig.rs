@@ -185,7 +185,7 @@ impl Node {
             (None, None)
         };
         let book = Book::new(SeriesStore::new(config.metrics.series_capacity, config.metrics.max_series));
-        let observers = Observers::start(&hub, &config, &client, &book, None);
+        let observers = Observers::start(&hub, &config, &client, &book, None, None);
         let (meters, clock) = (hub.environment().meters.clone(), hub.environment().clock.clone());
         let exhibit = Arc::new(Exhibit::new(meters, book.clone(), clock));
         let (health, alerts) = (observers.health.clone(), observers.alerts.clone());

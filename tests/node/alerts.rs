@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::harness::{Alertmanager, COUNTER, Home, Hook, Settings, Tarpit, leave_out, until};
 
 /// A check of `target`, and an alert for when it is not well, with these receivers.
-fn watching(target: &Hook, receivers: &str, more: &str) -> String {
+pub fn watching(target: &Hook, receivers: &str, more: &str) -> String {
     let url = target.url("/");
     format!(
         "[[health.check]]\nname = \"web\"\nkind = \"http\"\ntarget = {url:?}\ninterval = \"50ms\"\nfailure_threshold = 1\n\
@@ -15,15 +15,15 @@ fn watching(target: &Hook, receivers: &str, more: &str) -> String {
     )
 }
 
-fn receiver(name: &str, kind: &str, key: &str, value: &str) -> String {
+pub fn receiver(name: &str, kind: &str, key: &str, value: &str) -> String {
     format!("[[receiver]]\nname = {name:?}\nkind = {kind:?}\n{key} = {value:?}\n")
 }
 
-fn settings(more: &str) -> Settings {
+pub fn settings(more: &str) -> Settings {
     Settings::default().set("metrics", "interval = \"100ms\"").process("counter", COUNTER, "").more(more)
 }
 
-fn is(state: &'static str) -> impl Fn(&Value) -> bool {
+pub fn is(state: &'static str) -> impl Fn(&Value) -> bool {
     move |notice| notice["state"] == state
 }
 

@@ -12,6 +12,7 @@ pub struct HealthBoard(Arc<Mutex<Vec<Shown>>>);
 struct Shown {
     view: HealthView,
     is_critical: bool,
+    is_known: bool,
 }
 
 impl HealthBoard {
@@ -31,15 +32,20 @@ impl HealthBoard {
         self.open().iter().filter(|shown| shown.is_critical).map(critical).collect()
     }
 
-    /// The name of each check and whether it is healthy, for the metric of that name.
+    /// The name of each check and whether it is healthy, for the metric of that name. One that is not known yet is left out:
+    /// what was ill before a restart must not seem well until it is looked at.
     pub fn healthy(&self) -> Vec<(String, bool)> {
         let healthy = |shown: &Shown| (shown.view.name.clone(), shown.view.status == HealthStatus::Healthy);
-        self.open().iter().map(healthy).collect()
+        self.open().iter().filter(|shown| shown.is_known).map(healthy).collect()
     }
 
     /// Shows these checks and no others.
     pub(in crate::actors) fn show<'h>(&self, checks: impl Iterator<Item = &'h Health>) {
-        let shown = checks.map(|health| Shown { view: health.view(), is_critical: health.check().critical });
+        let shown = checks.map(|health| Shown {
+            view: health.view(),
+            is_critical: health.check().critical,
+            is_known: health.is_known(),
+        });
         let shown = shown.collect();
         *self.open() = shown;
     }
@@ -48,7 +54,7 @@ impl HealthBoard {
     pub(in crate::actors) fn update(&self, health: &Health) {
         let view = health.view();
         if let Some(shown) = self.open().iter_mut().find(|shown| shown.view.name == view.name) {
-            shown.view = view;
+            (shown.view, shown.is_known) = (view, health.is_known());
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use actix::{Message, WeakRecipient};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -31,6 +32,11 @@ const SAY_AGAIN: Duration = Duration::from_secs(60);
 /// The sender of alerts that are messages. No process is called that.
 const FROM: &str = "~alert";
 
+/// From a receiver: something that waited for it waits no more.
+#[derive(Message, Clone, Copy, Debug)]
+#[rtype(result = "()")]
+pub(in crate::actors) struct Settled;
+
 /// How a receiver is reached.
 pub(in crate::actors) enum Way {
     /// By the log.
@@ -52,11 +58,11 @@ pub(in crate::actors) struct Receiver {
 }
 
 impl Receiver {
-    /// A receiver that is reached that way. Its failures are counted on `board`.
-    pub(in crate::actors) fn start(name: &str, way: Way, board: AlertBoard) -> Self {
+    /// A receiver that is reached that way. Its failures are counted on `board`; `settled` hears of what it took.
+    pub(in crate::actors) fn start(name: &str, way: Way, board: AlertBoard, settled: WeakRecipient<Settled>) -> Self {
         board.fail(name, 0);
         let mailbox = Arc::new(Mailbox::default());
-        let deliverer = Deliverer { name: name.to_owned(), mailbox: mailbox.clone(), board: board.clone() };
+        let deliverer = Deliverer { name: name.to_owned(), mailbox: mailbox.clone(), board: board.clone(), settled };
         let task = match way {
             Way::Log => None,
             way => Some(actix_rt::spawn(deliverer.deliver(way))),
@@ -74,6 +80,18 @@ impl Receiver {
         }
     }
 
+    /// What it has yet to be told, oldest first: also what it is being told.
+    pub(in crate::actors) fn owed(&self) -> Vec<Arc<Notice>> {
+        self.mailbox.open().owed()
+    }
+
+    /// Tells it nothing more. What it has not taken stays owed.
+    pub(in crate::actors) fn halt(&self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+
     /// Lets it hear what waits for it, as long as it takes that, and nothing more.
     pub(in crate::actors) fn retire(mut self) {
         self.mailbox.close();
@@ -84,9 +102,7 @@ impl Receiver {
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        if let Some(task) = &self.task {
-            task.abort();
-        }
+        self.halt();
     }
 }
 
@@ -98,12 +114,20 @@ struct Mailbox {
 
 struct State {
     queue: NoticeQueue,
+    /// What is being told.
+    taken: Vec<Arc<Notice>>,
     is_closed: bool,
+}
+
+impl State {
+    fn owed(&self) -> Vec<Arc<Notice>> {
+        self.taken.iter().chain(self.queue.iter()).cloned().collect()
+    }
 }
 
 impl Default for Mailbox {
     fn default() -> Self {
-        let state = State { queue: NoticeQueue::new(QUEUE), is_closed: false };
+        let state = State { queue: NoticeQueue::new(QUEUE), taken: Vec::new(), is_closed: false };
         Self { state: Mutex::new(state), changed: Notify::new() }
     }
 }
@@ -130,7 +154,8 @@ impl Mailbox {
         loop {
             let (notices, is_closed) = {
                 let mut state = self.open();
-                (state.queue.take(most), state.is_closed)
+                state.taken = state.queue.take(most);
+                (state.taken.clone(), state.is_closed)
             };
             match notices.is_empty() {
                 false => return Some(notices),
@@ -146,6 +171,7 @@ struct Deliverer {
     name: String,
     mailbox: Arc<Mailbox>,
     board: AlertBoard,
+    settled: WeakRecipient<Settled>,
 }
 
 /// Why a receiver did not take something.
@@ -173,10 +199,12 @@ impl Deliverer {
             let told = told.unwrap_or_else(|_| Err(Untold::Later(format!("no answer within {TRY_TIME:?}"))));
             match told {
                 Ok(()) => {
+                    self.settle();
                     backoff.reset();
                     trouble.over(&self.name);
                 }
                 Err(Untold::Refused(error)) => {
+                    self.settle();
                     self.board.fail(&self.name, notices.len());
                     trouble.say(&self.name, &error, "it is not told again");
                 }
@@ -192,9 +220,18 @@ impl Deliverer {
         }
     }
 
+    /// What was told waits no more.
+    fn settle(&self) {
+        self.mailbox.open().taken.clear();
+        if let Some(settled) = self.settled.upgrade() {
+            settled.do_send(Settled);
+        }
+    }
+
     /// Keeps what was not told for later. Not for who is retired.
     fn put_back(&self, notices: Vec<Arc<Notice>>) -> bool {
         let mut state = self.mailbox.open();
+        state.taken.clear();
         let dropped = state.queue.give_back(notices).len();
         let is_kept = !state.is_closed;
         let lost = if is_kept { dropped } else { dropped + state.queue.len() };

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::rig::{Rig, moment, still, usual};
 use crate::actors::observers::AlertTools;
-use crate::actors::{AlertBoard, AlertManager, Book, Collection, ReloadAlerts};
+use crate::actors::{AlertBoard, AlertManager, AlertMemory, Book, Collection, ReloadAlerts};
 use crate::alert::AlertState;
 use crate::client::tests::server::{Act, Server, answer, client};
 use crate::config::{AlertsConfig, Origin, parse};
@@ -19,16 +19,16 @@ use crate::stats::{Labels, SeriesStore};
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// What the configuration makes of this text.
-fn config(text: &str) -> AlertsConfig {
+pub(super) fn config(text: &str) -> AlertsConfig {
     parse(text, &Origin::Embedded, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap().alerts
 }
 
 /// A rule `load > 1` that fires at once, with these receivers.
-fn rule(receivers: &str) -> String {
+pub(super) fn rule(receivers: &str) -> String {
     format!("[[alert]]\nname = \"Busy\"\nmetric = \"load\"\nwhen = \"> 1\"\nreceivers = {receivers}\n")
 }
 
-fn receiver(name: &str, kind: &str, line: &str) -> String {
+pub(super) fn receiver(name: &str, kind: &str, line: &str) -> String {
     format!("[[receiver]]\nname = {name:?}\nkind = {kind:?}\n{line}\n")
 }
 
@@ -45,15 +45,20 @@ impl Handler<AskBusy> for AlertManager {
     }
 }
 
-struct Alerting<'r> {
+pub(super) struct Alerting<'r> {
     rig: &'r Rig,
-    board: AlertBoard,
+    pub(super) board: AlertBoard,
     book: Book,
-    manager: Addr<AlertManager>,
+    pub(super) manager: Addr<AlertManager>,
 }
 
 impl<'r> Alerting<'r> {
     async fn start(rig: &'r Rig, text: &str) -> Self {
+        Self::going_on(rig, text, None).await
+    }
+
+    /// Goes on from what the memory holds.
+    pub(super) async fn going_on(rig: &'r Rig, text: &str, memory: Option<AlertMemory>) -> Self {
         let book = Book::new(SeriesStore::new(100, 5_000));
         let tools = AlertTools {
             hub: rig.hub.clone(),
@@ -63,14 +68,14 @@ impl<'r> Alerting<'r> {
             generator: "http://node/alerts".to_owned(),
         };
         let board = AlertBoard::default();
-        let manager = AlertManager::new(tools, &config(text), board.clone()).start();
+        let manager = AlertManager::new(tools, &config(text), board.clone(), memory).start();
         let alerting = Self { rig, board, book, manager };
         alerting.settled().await;
         alerting
     }
 
     /// Measures the load of so many hosts, `at` so many seconds after the beginning.
-    async fn measure(&self, at: u64, hosts: u64, load: f64) {
+    pub(super) async fn measure(&self, at: u64, hosts: u64, load: f64) {
         let at = 1_800_000_000_000 + at * 1_000;
         for host in 0..hosts {
             let labels = Labels::parse(&format!("host=\"{host}\"")).unwrap();
@@ -80,13 +85,13 @@ impl<'r> Alerting<'r> {
         self.settled().await;
     }
 
-    async fn reload(&self, text: &str) {
+    pub(super) async fn reload(&self, text: &str) {
         self.manager.send(ReloadAlerts(config(text))).await.unwrap();
         self.settled().await;
     }
 
     /// Returns once the manager has nothing to do.
-    async fn settled(&self) {
+    pub(super) async fn settled(&self) {
         let resting = async {
             while self.manager.send(AskBusy).await.unwrap() {
                 moment().await;
@@ -96,7 +101,7 @@ impl<'r> Alerting<'r> {
         assert_eq!(self.board.skipped(), 0);
     }
 
-    async fn states(&self) -> Vec<AlertState> {
+    pub(super) async fn states(&self) -> Vec<AlertState> {
         still(self.board.alerts()).await.unwrap().into_iter().map(|alert| alert.state).collect()
     }
 
@@ -105,7 +110,7 @@ impl<'r> Alerting<'r> {
     }
 
     /// The messages in the log of `process` behind slot 0, once there are so many.
-    async fn messages(&self, process: &ProcessId, count: usize) -> Vec<process::Message> {
+    pub(super) async fn messages(&self, process: &ProcessId, count: usize) -> Vec<process::Message> {
         let query =
             PageQuery { first: Slot(1), last: Slot(u64::MAX), limit: 999, bytes: u64::MAX, order: Order::Ascending };
         let mut looks = 0;
@@ -121,7 +126,7 @@ impl<'r> Alerting<'r> {
     }
 }
 
-async fn until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(super) async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     let mut looks = 0;
     while !holds() {
         moment().await;
@@ -130,18 +135,18 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
-fn data(message: &process::Message) -> Value {
+pub(super) fn data(message: &process::Message) -> Value {
     serde_json::from_str(&message.data).unwrap()
 }
 
 /// State and host of each notice that a server has seen.
-fn heard(server: &Server) -> Vec<String> {
+pub(super) fn heard(server: &Server) -> Vec<String> {
     let notices = server.seen().into_iter().map(|seen| serde_json::from_str::<Value>(&seen.body).unwrap());
     let text = |notice: Value| format!("{} {}", notice["state"].as_str().unwrap(), notice["labels"]["host"]);
     notices.map(text).collect()
 }
 
-fn ok() -> Vec<Act> {
+pub(super) fn ok() -> Vec<Act> {
     vec![Act::Send(answer(200, &[], ""))]
 }
 

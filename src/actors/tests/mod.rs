@@ -1,5 +1,6 @@
 //! The actors in virtual time, over a store in memory and devices that do what they are told.
 
+mod alert_memory;
 mod alerts;
 mod base_ends;
 mod bases;

@@ -3,6 +3,8 @@
 mod floods;
 mod queues;
 mod reloads;
+mod restarts;
+mod saving;
 mod states;
 
 use std::time::Duration;

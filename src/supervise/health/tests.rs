@@ -44,6 +44,19 @@ fn verdicts(check: CheckConfig, looks: &str) -> String {
 }
 
 #[test]
+fn how_it_stands_is_known_once_a_look_succeeded_or_enough_failed() {
+    for (looks, expected) in [("+", "k"), ("-+", ".k"), ("---", "..k"), ("--+--", "..kkk"), ("---+", "..kk")] {
+        let mut health = Health::new(check(3, 2, OnFailure::Log), 0);
+        assert!(!health.is_known());
+        let known = looks.bytes().map(|look| {
+            let _ = health.record(1, if look == b'+' { Ok(()) } else { Err("refused") });
+            if health.is_known() { 'k' } else { '.' }
+        });
+        assert_eq!(known.collect::<String>(), expected, "{looks}");
+    }
+}
+
+#[test]
 fn changes_are_told_once_and_only_after_enough_looks_in_a_row() {
     for (failures, successes, looks, expected) in [
         (3, 1, "++++", "...."),
