@@ -25,7 +25,7 @@ use super::messages::Shutdown;
 use crate::clock::Millis;
 use crate::config::{AnomalyConfig, HostGroup};
 use crate::metrics::COUNTERS;
-use crate::store::SeriesFile;
+use crate::store::KeptFile;
 
 pub use gatherer::{Feeder, Gatherer, Measured};
 
@@ -70,7 +70,7 @@ pub struct Collector {
     /// What is to be measured from the next collection on, if that is new.
     measure: Option<Measure>,
     book: Book,
-    file: Option<SeriesFile>,
+    file: Option<KeptFile>,
     is_busy: bool,
     due: Instant,
 }
@@ -85,7 +85,7 @@ impl Collector {
         gatherer: Gatherer,
         interval: Duration,
         listeners: Vec<Recipient<Collection>>,
-        file: Option<SeriesFile>,
+        file: Option<KeptFile>,
     ) -> std::io::Result<Self> {
         let book = gatherer.book().clone();
         // Only one job is ever under way.

@@ -12,12 +12,13 @@ use crate::actors::{
     AlertMemory, Book, Collector, Exhibit, Feeder, Gatherer, Hub, LagWatch, Machine, Measure, Measured, Observers,
     Reconfigure, Shutdown, Watcher, Watching,
 };
+use crate::alert::SavedAlerts;
 use crate::client::Client;
 use crate::config::{Config, MetricsConfig};
 use crate::http::Observed;
 use crate::metrics::{Lags, Processes, SERIES_PER_PROCESS};
 use crate::stats::SeriesStore;
-use crate::store::{AlertFile, SeriesFile, Store};
+use crate::store::{KeptFile, Store};
 
 /// Series and alerts may take so long to be saved.
 const SAVE_TIME: Duration = Duration::from_secs(5);
@@ -44,8 +45,9 @@ pub(super) fn meters(config: &MetricsConfig) -> Arc<Processes> {
 
 /// The series of before the last clean stop.
 pub(super) async fn book(store: &Store, config: &MetricsConfig) -> Book {
-    let (file, capacity, max) = (SeriesFile::of(store.folder()), config.series_capacity, config.max_series);
-    let read = tokio::task::spawn_blocking(move || file.read(capacity, max)).await;
+    let (file, capacity, max) = (KeptFile::series(store.folder()), config.series_capacity, config.max_series);
+    let read =
+        tokio::task::spawn_blocking(move || file.read(|bytes| SeriesStore::from_bytes(bytes, capacity, max))).await;
     let series = match read {
         Ok(Ok(Some(series))) => {
             info!(target: "node", event = "series_restored", series = series.len());
@@ -66,9 +68,9 @@ pub(super) async fn book(store: &Store, config: &MetricsConfig) -> Book {
 
 /// How the alerts stood when the last run ended, however it did, and where that is written.
 async fn alert_memory(store: &Store) -> AlertMemory {
-    let file = AlertFile::of(store.folder());
+    let file = KeptFile::alerts(store.folder());
     let reader = file.clone();
-    let read = tokio::task::spawn_blocking(move || reader.read()).await;
+    let read = tokio::task::spawn_blocking(move || reader.read(SavedAlerts::from_bytes)).await;
     let read = read.map_err(|error| error.to_string()).and_then(|read| read.map_err(|error| error.to_string()));
     let saved = read.unwrap_or_else(|error| {
         warn!(target: "alert", event = "alerts_not_restored", error);
@@ -107,7 +109,7 @@ impl Observing {
         let measured = Measured { exhibit: exhibit.clone(), environment: environment.clone(), lags, feeders };
         let mut gatherer = Gatherer::new(measured);
         gatherer.measure(metrics.groups.clone(), config.anomalies.clone());
-        let file = SeriesFile::of(environment.store.folder());
+        let file = KeptFile::series(environment.store.folder());
         let collector = Collector::new(gatherer, metrics.interval, vec![observers.listener()], Some(file));
         let collector = collector.map_err(|error| NodeError::Internal(format!("the collector's thread: {error}")))?;
         let collector = Collector::start_in_arbiter(&arbiter.handle(), |_| collector);

@@ -21,21 +21,19 @@ const CHECKSUM: usize = 8;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum RestoreError {
     /// They begin with something else.
-    #[error("the bytes are not saved series: remove the file, series then begin anew")]
+    #[error("the bytes are not saved series")]
     Foreign,
     /// Another version of the program wrote them.
-    #[error(
-        "the series are saved in version {found} of the format, not {VERSION}: remove the file, or start the program that wrote it"
-    )]
+    #[error("the series are saved in version {found} of the format, not {VERSION}")]
     Version {
         /// The version that was found.
         found: u8,
     },
     /// They are not as they were written.
-    #[error("the saved series are damaged (their checksum is wrong): remove the file, series then begin anew")]
+    #[error("the saved series are damaged (their checksum is wrong)")]
     Damaged,
     /// They are as they were written, but say nothing that can be.
-    #[error("the saved series make no sense at byte {at}: remove the file, series then begin anew")]
+    #[error("the saved series make no sense at byte {at}")]
     Malformed {
         /// How many bytes made sense.
         at: usize,

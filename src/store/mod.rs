@@ -5,7 +5,6 @@
 //! and one that fails on demand ([`faulty`]).
 
 mod admission;
-mod alert_file;
 mod answer;
 mod archive;
 mod backend;
@@ -22,6 +21,7 @@ mod files;
 mod fjall;
 mod folder;
 mod health;
+mod kept_file;
 pub mod keys;
 mod log_reader;
 mod mark;
@@ -31,21 +31,19 @@ mod paging;
 mod queue;
 mod reader;
 mod records;
-mod series_file;
 mod snapshots;
 mod space;
 #[expect(clippy::module_inception, reason = "the store itself")]
 mod store;
 mod writer;
 
-pub use alert_file::{AlertFile, AlertFileError};
 pub use archive::{ArchiveError, Archived, LogSize};
 pub use contract::ReadError;
 pub use crash_file::CrashFile;
 pub use error::OpenError;
 pub use fjall::Fjall;
+pub use kept_file::{KeptFile, KeptFileError};
 pub use memory::Memory;
-pub use series_file::{SeriesFile, SeriesFileError};
 pub use snapshots::{FormatError as SnapshotFormatError, decode as decode_snapshot};
 pub use store::{Store, StoreOptions};
 

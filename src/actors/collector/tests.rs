@@ -168,7 +168,7 @@ fn a_collection_that_hangs_is_waited_for_and_one_that_breaks_is_passed_over() {
     System::new().block_on(async {
         let (sender, mut ear) = unbounded_channel();
         let listener = Ear(sender).start().recipient();
-        let file = SeriesFile::of(folder.path());
+        let file = KeptFile::series(folder.path());
         let gatherer = gatherer(folder.path(), feeder);
         let beat = Duration::from_millis(5);
         let collector = Collector::new(gatherer, beat, vec![listener], Some(file.clone())).unwrap().start();
@@ -188,7 +188,7 @@ fn a_collection_that_hangs_is_waited_for_and_one_that_breaks_is_passed_over() {
         }
         assert!(looks.load(Ordering::SeqCst) >= 3);
         collector.send(Shutdown).await.unwrap();
-        let saved = file.read(100, 1_000).unwrap().unwrap();
+        let saved = file.read(|bytes| SeriesStore::from_bytes(bytes, 100, 1_000)).unwrap().unwrap();
         assert!(saved.get("mainstay_processes", &Labels::default()).is_some());
     });
 }

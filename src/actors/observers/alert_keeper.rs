@@ -7,10 +7,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use tracing::{info, warn};
 
 use crate::alert::SavedAlerts;
-use crate::store::AlertFileError;
+use crate::store::KeptFileError;
 
 /// Brings bytes to disk in the place of those before. May block for as long as it likes.
-pub(in crate::actors) type WriteAlerts = Box<dyn FnMut(&[u8]) -> Result<(), AlertFileError> + Send>;
+pub(in crate::actors) type WriteAlerts = Box<dyn FnMut(&[u8]) -> Result<(), KeptFileError> + Send>;
 
 /// What alerts know of the time before a restart, and how they are kept for the next one.
 pub struct AlertMemory {
@@ -24,7 +24,7 @@ impl AlertMemory {
     /// Goes on from `saved`, and writes by `write`.
     pub fn new(
         saved: Option<SavedAlerts>,
-        write: impl FnMut(&[u8]) -> Result<(), AlertFileError> + Send + 'static,
+        write: impl FnMut(&[u8]) -> Result<(), KeptFileError> + Send + 'static,
     ) -> Self {
         Self { saved, write: Box::new(write) }
     }
@@ -159,7 +159,11 @@ mod tests {
             if go.recv() == Ok(true) {
                 return Ok(());
             }
-            Err(AlertFileError::Write { path: "alerts".into(), source: io::ErrorKind::StorageFull.into() })
+            Err(KeptFileError::Write {
+                path: "alerts".into(),
+                what: "alerts",
+                source: io::ErrorKind::StorageFull.into(),
+            })
         });
         (AlertKeeper::start(write, is_blank, move |number| told.send(number).unwrap()).unwrap(), written, tried)
     }

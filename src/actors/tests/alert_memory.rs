@@ -11,7 +11,7 @@ use crate::alert::{AlertState, SavedAlerts};
 use crate::client::tests::server::{Act, Server, answer};
 use crate::ids::ProcessId;
 use crate::process::{Order, PageQuery};
-use crate::store::{AlertFile, AlertFileError, Store};
+use crate::store::{KeptFile, KeptFileError, Store};
 
 /// A disk with what was written last.
 #[derive(Clone, Default)]
@@ -197,7 +197,11 @@ fn a_disk_that_hangs_or_fails_keeps_nobody_from_being_told() {
         assert_eq!(alerting.board.skipped(), 0);
         drop(go);
         let refusing = AlertMemory::new(None, |_| {
-            Err(AlertFileError::Write { path: "alerts".into(), source: std::io::ErrorKind::StorageFull.into() })
+            Err(KeptFileError::Write {
+                path: "alerts".into(),
+                what: "alerts",
+                source: std::io::ErrorKind::StorageFull.into(),
+            })
         });
         let other = Alerting::going_on(&rig, &text, Some(refusing)).await;
         other.measure(50, 1, 2.0).await;
@@ -212,13 +216,13 @@ fn the_file_of_a_node_is_such_a_disk() {
         tokio::time::resume();
         rig.process("a").await;
         let (_, text) = to_process(&rig);
-        let file = AlertFile::of(rig.folder.path());
+        let file = KeptFile::alerts(rig.folder.path());
         let writer = file.clone();
         let memory = AlertMemory::new(None, move |bytes| writer.write(bytes));
         let alerting = Alerting::going_on(&rig, &text, Some(memory)).await;
         alerting.measure(0, 3, 2.0).await;
         alerting.manager.send(Shutdown).await.unwrap();
-        let saved = file.read().unwrap().unwrap();
+        let saved = file.read(SavedAlerts::from_bytes).unwrap().unwrap();
         assert_eq!(saved.rules.len(), 1);
         let again = Alerting::going_on(&rig, &text, Some(AlertMemory::new(Some(saved), |_| Ok(())))).await;
         assert_eq!(again.states().await, [AlertState::Firing; 3]);
