@@ -9,7 +9,8 @@
 use std::sync::LazyLock;
 
 use mainstay::config::limits::Limits;
-use mainstay::device::exec::{lines::Lines, note, outcome, rpc};
+use mainstay::device::answered::{self, Computed};
+use mainstay::device::exec::{lines::Lines, note, rpc};
 use mainstay::device::lua::LuaFactory;
 use mainstay::device::wasm::{WasmFactory, rewritten};
 use mainstay::device::{Call, Device, DeviceError, DeviceFactory, Interrupt, Mode, StateView};
@@ -78,8 +79,8 @@ fn answer(line: &[u8], limits: &Limits) -> String {
         Err(error) => return error.to_string(),
     };
     assert!(!result.get().contains('\n'));
-    let read = outcome::read(&result, limits);
-    if let Ok(outcome::Computed { outcome, .. }) = &read {
+    let read = answered::read(&result, limits);
+    if let Ok(Computed { outcome, .. }) = &read {
         let sent = outcome.messages.len() + outcome.spawns.len() + outcome.assignments.len();
         assert!(outcome.output.as_str().len() as u64 <= limits.output_size && sent <= 4 && outcome.error.is_none());
     }

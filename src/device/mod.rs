@@ -3,6 +3,7 @@
 //! A device is created for one definition, holds the state of one process and is handed from thread to thread, never
 //! shared. It knows nothing of logs, slots to come or the store.
 
+pub mod answered;
 mod at_work;
 mod base_state;
 mod budget;

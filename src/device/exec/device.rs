@@ -7,12 +7,13 @@ use serde_json::value::RawValue;
 use tracing::warn;
 
 use super::note::{Note, Work};
-use super::outcome::{self, Failure};
 use super::session::{NO_STATE, Role, Session, StartError};
 use super::talk::TalkError;
 use crate::config::limits::LimitKey;
+use crate::device::answered::{self, Failure};
 use crate::device::budget::limit_text;
 use crate::device::{Call, Device, DeviceError, DeviceInfo, Mode, StateView};
+use crate::group::Grouper;
 use crate::ids::{MessageId, ProcessId, Slot};
 use crate::process::{Cause, Entry, Outcome, Scheduled};
 
@@ -138,11 +139,11 @@ impl ExecDevice {
         };
         let limits = &role.limits;
         let computed = match session.ask(method, &params, role.compute_bounds()) {
-            Ok(Ok(result)) => match outcome::read(&result, limits) {
+            Ok(Ok(result)) => match answered::read(&result, limits) {
                 Ok(computed) => computed,
                 Err(failure) => return Handed::Failed(failure),
             },
-            Ok(Err(error)) => return Handed::Failed(Failure::Error(outcome::words(error.message, limits), 0)),
+            Ok(Err(error)) => return Handed::Failed(Failure::Error(answered::words(error.message, limits), 0)),
             Err(error) => return Handed::Broken(error),
         };
         let state = match computed.state {
@@ -151,7 +152,7 @@ impl ExecDevice {
                 Ok(Ok(state)) => state,
                 Ok(Err(error)) => {
                     let text = format!("the program cannot say its state: {error}");
-                    return Handed::Failed(Failure::Error(outcome::words(text, limits), 0));
+                    return Handed::Failed(Failure::Error(answered::words(text, limits), 0));
                 }
                 Err(TalkError::TooLong { .. }) => return Handed::Failed(Failure::Limit(LimitKey::StateSize)),
                 Err(error) => return Handed::Broken(error),
@@ -239,6 +240,11 @@ fn key(process: &ProcessId, entry: &Entry) -> String {
     MessageId::derived(&parts).to_string()
 }
 
+/// What every exec device is.
+pub(super) fn info() -> DeviceInfo {
+    DeviceInfo { deterministic: false, engine: "exec 1".to_owned(), grouper: Grouper::Process, needs_worker: true }
+}
+
 impl Device for ExecDevice {
     fn init(&mut self, definition: &Entry, mode: Mode) -> Result<Call, DeviceError> {
         if mode == Mode::Replay {
@@ -248,7 +254,7 @@ impl Device for ExecDevice {
             Ok(()) => {}
             Err(StartError::Interrupted) => return Ok(Call::Interrupted),
             Err(StartError::Refused(error)) => {
-                let text = outcome::words(error.message, &self.role.limits);
+                let text = answered::words(error.message, &self.role.limits);
                 return Ok(self.failed(Failure::Error(text, 0)));
             }
             Err(error) => return Err(self.fault(definition.slot, &error.to_string())),
@@ -260,7 +266,7 @@ impl Device for ExecDevice {
                 Ok(Call::Done(Cause::Success, Outcome::empty()))
             }
             Ok(Ok(_)) | Err(TalkError::TooLong { .. }) => Ok(self.failed(Failure::Limit(LimitKey::StateSize))),
-            Ok(Err(error)) => Ok(self.failed(Failure::Error(outcome::words(error.message, &self.role.limits), 0))),
+            Ok(Err(error)) => Ok(self.failed(Failure::Error(answered::words(error.message, &self.role.limits), 0))),
             Err(TalkError::Interrupted) => Ok(Call::Interrupted),
             Err(error) => Err(self.fault(definition.slot, &error.to_string())),
         }
@@ -297,7 +303,7 @@ impl Device for ExecDevice {
     }
 
     fn info(&self) -> DeviceInfo {
-        super::factory::info()
+        info()
     }
 
     fn memory(&self) -> u64 {

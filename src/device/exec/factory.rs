@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::device::ExecDevice;
+use super::device::{ExecDevice, info};
 use super::host::ExecHost;
 use super::session::Role;
 use crate::config::Command;
 use crate::config::limits::Limits;
 use crate::device::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode, Ping};
-use crate::group::Grouper;
 use crate::ids::ProcessId;
 use crate::process::{Definition, DeviceKind};
 
@@ -95,9 +94,4 @@ fn command(source: &[u8]) -> Result<Command, DeviceError> {
 
 fn missing(program: &str, place: &str) -> DeviceError {
     DeviceError::Load(format!("program {program:?} is not at {place}"))
-}
-
-/// What every exec device is.
-pub(super) fn info() -> DeviceInfo {
-    DeviceInfo { deterministic: false, engine: "exec 1".to_owned(), grouper: Grouper::Process, needs_worker: true }
 }

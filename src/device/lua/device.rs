@@ -7,11 +7,12 @@ use mlua::{Table, Value};
 use super::codec;
 use super::json::{self, JsonError, Strictness};
 use super::message::{definition_table, message_table};
-use super::native::{EncodeError, Purpose, encode};
+use super::native::{self, EncodeError, Purpose, encode};
 use super::vm::{Ran, Vm, VmError};
 use crate::config::limits::{LimitKey, Limits};
 use crate::device::budget::{End, limit_text};
 use crate::device::{Call, Device, DeviceError, DeviceInfo, Interrupt, Mode, StateView};
+use crate::group::Grouper;
 use crate::ids::ProcessId;
 use crate::process::{Cause, Entry, Json, Outcome, Tag};
 
@@ -176,6 +177,16 @@ fn fault(error: VmError) -> DeviceError {
     DeviceError::Fault(error.to_string())
 }
 
+/// What every Lua device is.
+pub(super) fn info() -> DeviceInfo {
+    DeviceInfo {
+        deterministic: true,
+        engine: native::engine().to_owned(),
+        grouper: Grouper::Process,
+        needs_worker: true,
+    }
+}
+
 impl Device for LuaDevice {
     fn init(&mut self, definition: &Entry, mode: Mode) -> Result<Call, DeviceError> {
         if self.vm.as_ref().is_some_and(|vm| !vm.has_init()) {
@@ -222,7 +233,7 @@ impl Device for LuaDevice {
     }
 
     fn info(&self) -> DeviceInfo {
-        super::factory::info()
+        info()
     }
 
     fn state_bytes(&self) -> Option<u64> {

@@ -1,9 +1,8 @@
 //! Makes Lua devices.
 
-use super::device::{LuaDevice, Script};
-use super::{native, vm};
+use super::device::{LuaDevice, Script, info};
+use super::vm;
 use crate::device::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode};
-use crate::group::Grouper;
 use crate::ids::ProcessId;
 use crate::process::{Definition, DeviceKind};
 
@@ -42,14 +41,4 @@ impl DeviceFactory for LuaFactory {
 /// Whether `source` is a script.
 pub(in crate::device) fn check(source: &[u8]) -> Result<(), DeviceError> {
     vm::compile(source).map_err(|error| DeviceError::Load(error.to_string()))
-}
-
-/// What every Lua device is.
-pub(super) fn info() -> DeviceInfo {
-    DeviceInfo {
-        deterministic: true,
-        engine: native::engine().to_owned(),
-        grouper: Grouper::Process,
-        needs_worker: true,
-    }
 }

@@ -15,10 +15,10 @@ use crate::client::process::FarProcess;
 use crate::client::{Client, ClientError};
 use crate::config::limits::{LimitKey, Limits};
 use crate::config::{Remote, RemoteKind};
+use crate::device::answered::Failure;
 use crate::device::budget::limit_text;
-use crate::device::exec::outcome::Failure;
 use crate::device::{Call, Device, DeviceError, DeviceInfo, Interrupt, Mode, StateView};
-use crate::group::{Outward, trials_of};
+use crate::group::{Grouper, Outward, trials_of};
 use crate::ids::{GroupName, MessageId, ProcessId, Slot};
 use crate::process::{Cause, Entry, Origin, Outcome};
 
@@ -185,6 +185,11 @@ fn far_id(process: &ProcessId, entry: &Entry) -> MessageId {
     }
 }
 
+/// What every remote device is.
+pub(super) fn info() -> DeviceInfo {
+    DeviceInfo { deterministic: false, engine: "remote 1".to_owned(), grouper: Grouper::Process, needs_worker: true }
+}
+
 impl Device for RemoteDevice {
     /// Another node must have the process; until it has there is no first slot.
     fn init(&mut self, definition: &Entry, mode: Mode) -> Result<Call, DeviceError> {
@@ -265,7 +270,7 @@ impl Device for RemoteDevice {
     }
 
     fn info(&self) -> DeviceInfo {
-        super::factory::info()
+        info()
     }
 
     fn memory(&self) -> u64 {

@@ -1,11 +1,11 @@
 //! Makes remote devices.
 
-use super::device::{RemoteDevice, Role};
+use super::device::{RemoteDevice, Role, info};
 use super::host::RemoteHost;
 use crate::client::{Endpoint, Peers};
 use crate::config::Remote;
 use crate::device::{Device, DeviceError, DeviceFactory, DeviceInfo, Interrupt, Mode};
-use crate::group::{Grouper, WaitTable};
+use crate::group::WaitTable;
 use crate::ids::ProcessId;
 use crate::process::{Definition, DeviceKind};
 
@@ -62,9 +62,4 @@ fn remote(source: &[u8]) -> Result<Remote, DeviceError> {
         .map_err(|error| DeviceError::Load(format!("the definition names no place to compute at: {error}")))?;
     Endpoint::parse(&remote.url).map_err(|error| DeviceError::Load(format!("`url`: {error}")))?;
     Ok(remote)
-}
-
-/// What every remote device is.
-pub(super) fn info() -> DeviceInfo {
-    DeviceInfo { deterministic: false, engine: "remote 1".to_owned(), grouper: Grouper::Process, needs_worker: true }
 }

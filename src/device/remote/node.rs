@@ -8,7 +8,7 @@ use super::refusal::Refusal;
 use crate::client::ClientError;
 use crate::client::process::{FarOutcome, FarProcess};
 use crate::config::limits::{LimitKey, Limits};
-use crate::device::exec::outcome::{self, Failure};
+use crate::device::answered::{self, Failure};
 use crate::group::Outward;
 use crate::ids::{MessageId, Slot};
 use crate::process::{Entry, Message, Outcome};
@@ -87,5 +87,5 @@ pub(super) fn refusal(error: ClientError, known: Option<Slot>) -> Refusal {
 }
 
 fn read(outcome: &serde_json::value::RawValue, limits: &Limits) -> Result<Outcome, Refusal> {
-    outcome::read(outcome, limits).map(|read| read.outcome).map_err(Refusal::Failed)
+    answered::read(outcome, limits).map(|read| read.outcome).map_err(Refusal::Failed)
 }

@@ -2,7 +2,7 @@
 
 use crate::client::ClientError;
 use crate::config::limits::LimitKey;
-use crate::device::exec::outcome::Failure;
+use crate::device::answered::Failure;
 
 /// Why there is no outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]

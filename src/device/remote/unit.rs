@@ -6,7 +6,7 @@ use super::refusal::Refusal;
 use crate::client::ClientError;
 use crate::client::compute_unit::{ComputeUnit, ComputeUnitError, RemoteOutcome};
 use crate::config::limits::{LimitKey, Limits};
-use crate::device::exec::outcome::{Failure, words};
+use crate::device::answered::{Failure, words};
 use crate::device::sending::{Outbox, Refused};
 use crate::ids::{MessageId, ProcessId, Slot};
 use crate::process::Outcome;

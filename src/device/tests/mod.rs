@@ -1,5 +1,6 @@
 //! Bases, trials and verifications: loaded, tried on, moved on, computed again.
 
+mod answered;
 mod crashing;
 mod facts;
 mod faulty;

@@ -1,10 +1,10 @@
-//! What a program answers to `compute`, and what becomes of it.
+//! What is answered, and what becomes of it.
 
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use crate::config::limits::{LimitKey, Limits};
-use crate::device::exec::outcome::{Computed, Failure, read};
+use crate::device::answered::{Computed, Failure, read};
 use crate::process::{Assignment, Json, Outcome, SentMessage, Spawn, Tag};
 
 fn limits() -> Limits {

@@ -1,4 +1,4 @@
-//! What a program answers to `compute`, as an outcome.
+//! What those outside answer who compute, programs and other nodes, as an outcome.
 
 use std::fmt;
 
@@ -15,14 +15,14 @@ use crate::process::{Assignment, Json, Outcome, SentMessage, Spawn, Tag};
 pub struct Computed {
     /// The outcome, which has no error.
     pub outcome: Outcome,
-    /// The state afterwards, where the program gave it along.
+    /// The state afterwards, where it was given along.
     pub state: Option<Box<RawValue>>,
 }
 
 /// Why an answer is no success.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
-    /// The program's own words, or what is wrong with its answer.
+    /// Its own words, or what is wrong with its answer.
     Error(String, u64),
     /// It exceeds this limit.
     Limit(LimitKey),
