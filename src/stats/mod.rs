@@ -1,6 +1,6 @@
 //! Series of samples and what can be said about them: summaries, statistics by name, anomalies.
 //!
-//! Pure: times come in as [`Millis`], and what a series is called comes in as a metric's name and
+//! Pure: times come in as [`Millis`](crate::clock::Millis), and what a series is called comes in as a metric's name and
 //! [`Labels`].
 
 mod anomaly;
@@ -17,12 +17,7 @@ pub use anomaly::{Anomaly, AnomalyDetector};
 pub use labels::{LabelError, Labels, MAX_LABELS, MAX_NAME, MAX_VALUE};
 pub use saved::RestoreError;
 pub use selector::Selector;
-pub use series::Series;
+pub use series::{Sample, Series};
 pub use stat::Stat;
 pub use store::{Losses, Refused, SeriesStore};
 pub use summary::Summary;
-
-use crate::clock::Millis;
-
-/// When a value was measured, and the value.
-pub type Sample = (Millis, f64);

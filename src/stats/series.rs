@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
-use super::Sample;
 use crate::clock::Millis;
+
+/// When a value was measured, and the value.
+pub type Sample = (Millis, f64);
 
 /// A ring of samples in the order of their times, no two at the same one. 16 bytes a sample, allocated as it fills.
 #[derive(Clone, Debug)]
