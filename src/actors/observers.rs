@@ -46,7 +46,8 @@ pub struct Observers {
 }
 
 impl Observers {
-    /// Starts them on `arbiter`, or on this thread where there is none. Rules look at `book`, and go on from `memory`; without one nothing outlives them.
+    /// Starts them on `arbiter`, or on this thread where there is none. Rules look at `book`, and go on from `memory`; without one
+    /// nothing outlives them.
     pub fn start(
         hub: &Hub,
         config: &Config,

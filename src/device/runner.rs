@@ -191,7 +191,9 @@ impl Runner {
             // The state that cannot be computed again belongs to the outcome.
             let is_precious = !self.is_deterministic && self.device.is_some();
             let has_success = done.computed.iter().any(|one| one.cause == Cause::Success);
-            done.snapshot = (plan.wants_snapshot || (is_precious && has_success)).then(|| self.snapshot());
+            // That there is none yet on the way there says nothing about the goal.
+            let is_wanted = plan.wants_snapshot && (self.device.is_some() || self.position >= plan.goal);
+            done.snapshot = (is_wanted || (is_precious && has_success)).then(|| self.snapshot());
         }
         self.noting = None;
         done.position = self.position;
@@ -254,7 +256,7 @@ impl Runner {
     /// Comes to the outcome of a slot that has none.
     fn step(&mut self, entry: &Entry, plan: &TurnPlan) -> Result<Step, End> {
         let slot = entry.slot;
-        if let Some(step) = self.passed_over(entry) {
+        if let Some(step) = self.given_up_on(entry) {
             return Ok(step);
         }
         let under = plan.resumed.filter(|(halted, _)| *halted == slot).map(|(_, under)| under);
@@ -334,10 +336,11 @@ impl Runner {
         let (slot, took) = (entry.slot, began.elapsed());
         info!(target: "compute", event = "work_done", process = %self.process, group = %self.process, slot = slot.0,
             error = outcome.error, gas = outcome.gas_used, took = ?took);
+        // A halted slot is left halted by code that does not load, whatever is known of a strategy.
+        let is_in_vain = under.is_some() && cause == Cause::Load;
         let is_kept = entry.kind == EntryKind::Definition && slot > Slot::ZERO && cause == Cause::Load;
         if let Some(error) = &outcome.error
-            && self.strategy == ErrorStrategy::Throw
-            && !is_kept
+            && (is_in_vain || (self.strategy == ErrorStrategy::Throw && !is_kept))
         {
             if under.is_some() && entry.kind == EntryKind::Message {
                 self.go_back(before)?;

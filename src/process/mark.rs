@@ -160,6 +160,7 @@ mod tests {
             assert_eq!(MarkSource::parse(bad), Err(MarkSourceError(bad.len())), "{bad:?}");
         }
     }
+
     fn root() -> MessageId {
         MessageId::derived(&[b"root"])
     }

@@ -1,5 +1,6 @@
 //! Processes whose code is a program of its own: what it is told, what becomes of what it says, and of what it does wrong.
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -231,6 +232,27 @@ async fn a_slot_that_a_program_fails_at_can_be_skipped_and_the_next_begins_to_co
     assert!(skipped.as_str().is_some_and(|error| error.starts_with("skipped: slot 2")), "{skipped}");
     let third: Vec<_> = runs(&home).0.into_iter().filter(|(_, slot, _)| *slot == 3).map(|run| run.2).collect();
     assert_eq!(third, [1, 2], "attempts at the slot before count for that one");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn a_program_that_never_starts_is_mended_by_another_command_and_a_resume() {
+    let Some(home) = with_handler(&Settings::default().program("p", &["python3", "missing.py"], "")) else { return };
+    let program = home.start().await;
+    let api = program.api().await;
+    assert_eq!(api.schedule("p", "").await, 1);
+    api.status_where("p", "a fault", |status| status["error"].is_string()).await;
+    home.configure(&handled("p", ""));
+    program.signal(Signal::HUP);
+    api.status_where("p", "its new definition", |status| status["definition_slot"] == 2).await;
+    assert_eq!(api.post("/processes/p/resume", &json!({})).await.expect(200).slot(), 0);
+    assert_eq!(api.outcome("p", "").await["Output"], 2, "the message before the definition is not lost");
+    program.kill().await;
+    let program = home.start().await;
+    let api = program.api().await;
+    assert_eq!(api.outcome("p", "").await["Output"], 3);
+    let verified = api.get("/processes/p/verify?slot=3&execute=true").await.expect(200).json();
+    assert_eq!(verified["equal"], true, "{verified}");
     program.stop().await;
 }
 

@@ -37,7 +37,7 @@ use crate::stats::Labels;
 /// Notices wait so long for being written before they are told.
 pub(in crate::actors) const PATIENCE: Duration = Duration::from_secs(1);
 /// What receivers took is struck off the file after this time, together with what they take until then.
-const SETTLE_TIME: Duration = Duration::from_millis(50);
+const SETTLE_TIME: Duration = Duration::from_millis(250);
 /// While there is any alert its times are written so often.
 const SAVE_AGAIN: Duration = Duration::from_secs(60);
 
@@ -175,6 +175,8 @@ impl AlertManager {
         let (now, interval) = (self.now(), self.tools.interval);
         self.set_receivers(&config.receivers, ctx);
         let SavedAlerts { rules, owed } = saved;
+        // What is in the file is known, so that what is owed can be struck off though no alert changes.
+        self.rules = Some(rules.clone());
         info!(target: "alert", event = "alerts_restored", rules = rules.len(), owed = owed.values().map(Vec::len).sum::<usize>());
         for (name, notices) in owed {
             match self.receivers.get(&name) {

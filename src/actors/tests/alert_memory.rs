@@ -228,3 +228,25 @@ fn the_file_of_a_node_is_such_a_disk() {
         assert_eq!(again.states().await, [AlertState::Firing; 3]);
     });
 }
+
+#[test]
+fn what_is_owed_where_no_rule_has_alerts_is_struck_off_once_it_is_told() {
+    usual(async |rig| {
+        tokio::time::resume();
+        let failing = Server::play([vec![Act::Send(answer(503, &[], ""))]]).await;
+        let (well, disk) = (Server::play([ok()]).await, Disk::default());
+        let hook =
+            |server: &Server, more: &str| receiver("hook", "webhook", &format!("url = \"{}\"", server.url("/"))) + more;
+        let first = Alerting::going_on(&rig, &hook(&failing, &rule("[\"hook\"]")), Some(disk.memory())).await;
+        first.measure(0, 1, 2.0).await;
+        until("it is tried", || first.board.failures().contains(&("hook".to_owned(), 1))).await;
+        // The rule goes while the receiver is down: nothing but its end is left.
+        first.reload(&hook(&failing, "")).await;
+        first.manager.send(Shutdown).await.unwrap();
+        assert_eq!((disk.read().unwrap().rules.len(), disk.owed("hook")), (0, 1));
+        let next = Alerting::going_on(&rig, &hook(&well, ""), Some(disk.memory())).await;
+        until("its end is told", || heard(&well).len() == 1).await;
+        disk.is_settled().await;
+        drop(next);
+    });
+}

@@ -48,7 +48,7 @@ impl Runner {
     }
 
     /// The outcome of a slot that is not computed, because that ended the node too often. The state stays as it is.
-    pub(super) fn passed_over(&mut self, entry: &Entry) -> Option<Step> {
+    pub(super) fn given_up_on(&mut self, entry: &Entry) -> Option<Step> {
         let slot = entry.slot;
         let crashes = self.given_up(Call::Compute, slot)?;
         warn!(target: "compute", event = "crashed", process = %self.process, group = %self.process, slot = slot.0, crashes,

@@ -50,6 +50,8 @@ struct Story {
     halts: Vec<Option<u64>>,
     /// Before which slots the worker is another one.
     restarts: Vec<bool>,
+    /// Which slots meet another worker when they are tried again after a halt.
+    leaves: Vec<bool>,
     /// After which slots a snapshot is kept in the end.
     kept: Vec<bool>,
     /// Under which slots the node ended too often.
@@ -71,14 +73,30 @@ fn story() -> impl Strategy<Value = Story> {
     let halts = prop::collection::vec(prop::option::of(0..6u64), 1..6);
     let flags = || prop::collection::vec(any::<bool>(), 16);
     let rare = || prop::collection::vec(prop::bool::weighted(0.15), 16);
-    (steps, halts, flags(), flags(), rare(), rare()).prop_map(|(steps, halts, restarts, kept, crashed, faulty)| Story {
+    let workers = (flags(), flags());
+    (steps, halts, workers, flags(), rare(), rare()).prop_map(|(steps, halts, workers, kept, crashed, faulty)| Story {
         steps,
         halts,
-        restarts,
+        restarts: workers.0,
+        leaves: workers.1,
         kept,
         crashed,
         faulty,
     })
+}
+
+impl Story {
+    /// Nobody leaves, and nothing goes wrong but what the code does.
+    fn quiet(steps: Vec<Step>, halts: &[Option<u64>]) -> Self {
+        let none = || vec![false; 16];
+        let [restarts, leaves, kept, crashed, faulty] = [none(), none(), none(), none(), none()];
+        Self { steps, halts: halts.to_vec(), restarts, leaves, kept, crashed, faulty }
+    }
+}
+
+/// The places below 16 that are named.
+fn at(slots: &[usize]) -> Vec<bool> {
+    (0..16).map(|slot| slots.contains(&slot)).collect()
 }
 
 fn written(steps: &[Step]) -> Arc<MemoryLog> {
@@ -103,6 +121,8 @@ fn book(crashed: &[bool]) -> Arc<CrashBook> {
 /// The process's worker: a runner and what a core decides.
 struct Worker {
     log: Arc<MemoryLog>,
+    machine: Faulty,
+    book: Arc<CrashBook>,
     runner: Runner,
     /// The definition of the last outcome.
     in_force: Slot,
@@ -113,19 +133,36 @@ fn runner(log: &Arc<MemoryLog>, machine: &Faulty, book: &Arc<CrashBook>) -> Runn
     runner.with_crashes(book.clone())
 }
 
+/// To be taken to `goal`, with a snapshot.
+fn plan(goal: Slot) -> TurnPlan {
+    TurnPlan {
+        goal: Some(goal),
+        recorded: None,
+        retried: None,
+        entries: Vec::new(),
+        resumed: None,
+        wants_state: false,
+        wants_snapshot: true,
+        is_slow: false,
+        room: u64::MAX,
+    }
+}
+
 impl Worker {
+    fn of(story: &Story) -> Self {
+        let (log, machine) = (written(&story.steps), Faulty(story.faulty.clone().into()));
+        let book = book(&story.crashed);
+        let runner = runner(&log, &machine, &book);
+        Self { log, machine, book, runner, in_force: Slot::ZERO }
+    }
+
+    /// Another worker takes over.
+    fn restart(&mut self) {
+        self.runner = runner(&self.log, &self.machine, &self.book);
+    }
+
     fn turn(&mut self, goal: Slot, resumed: Option<(Slot, Slot)>) -> TurnDone {
-        let plan = TurnPlan {
-            goal: Some(goal),
-            recorded: self.log.computed(),
-            retried: None,
-            entries: Vec::new(),
-            resumed,
-            wants_state: false,
-            wants_snapshot: true,
-            is_slow: false,
-            room: u64::MAX,
-        };
+        let plan = TurnPlan { recorded: self.log.computed(), resumed, ..plan(goal) };
         let mut done = self.runner.turn(plan, Duration::from_secs(3600), &Regular);
         for computed in std::mem::take(&mut done.computed) {
             self.in_force = computed.definition;
@@ -135,7 +172,13 @@ impl Worker {
     }
 
     /// Takes the process past `slot`, whatever it takes. The state then.
-    fn pass(&mut self, slot: Slot, halts: &mut impl Iterator<Item = Option<u64>>) -> Result<Base, String> {
+    /// On the way a halt may find it gone: `leaves`.
+    fn pass(
+        &mut self,
+        slot: Slot,
+        halts: &mut impl Iterator<Item = Option<u64>>,
+        leaves: bool,
+    ) -> Result<Base, String> {
         let mut resumed = None;
         loop {
             let done = self.turn(slot, resumed);
@@ -151,7 +194,12 @@ impl Worker {
                 return done.snapshot.unwrap().map_err(|error| error.to_string());
             };
             match halts.next().flatten().filter(|_| resumed.is_none()) {
-                Some(further) => resumed = Some((slot, self.newest_definition(slot.0 + further))),
+                Some(further) => {
+                    resumed = Some((slot, self.newest_definition(slot.0 + further)));
+                    if leaves {
+                        self.restart();
+                    }
+                }
                 None => {
                     self.skip(halt.slot, Cause::Skipped, &halt.error);
                     resumed = None;
@@ -178,18 +226,15 @@ fn held(base: &Base, log: &MemoryLog) -> BaseState {
 }
 
 fn compare(story: &Story) -> Result<Vec<Cause>, TestCaseError> {
-    let log = written(&story.steps);
-    let book = book(&story.crashed);
-    let machine = Faulty(story.faulty.clone().into());
-    let first = runner(&log, &machine, &book);
-    let mut worker = Worker { log: log.clone(), runner: first, in_force: Slot::ZERO };
+    let mut worker = Worker::of(story);
+    let (log, machine) = (worker.log.clone(), worker.machine.clone());
     let mut halts = story.halts.iter().copied().cycle();
     let mut states = Vec::new();
     for slot in 0..story.steps.len() {
         if story.restarts[slot] {
-            worker.runner = runner(&log, &machine, &book);
+            worker.restart();
         }
-        states.push(worker.pass(Slot(slot as u64), &mut halts));
+        states.push(worker.pass(Slot(slot as u64), &mut halts, story.leaves[slot]));
     }
     for (state, _) in states.iter().zip(&story.kept).filter(|(_, is_kept)| **is_kept) {
         if let Ok(base) = state {
@@ -225,20 +270,17 @@ proptest! {
 
     #[test]
     fn the_base_of_a_slot_is_what_the_worker_held_after_it(story in story()) {
-        compare(&story)?;
+        let causes = compare(&story)?;
+        let [restarts, leaves] = [at(&[]), at(&[])];
+        prop_assert_eq!(causes, compare(&Story { restarts, leaves, ..story })?, "who computes makes no difference");
     }
 }
 
 #[test]
 fn a_message_that_a_later_definition_was_to_save_leaves_that_one_in_force_or_not_as_replay_has_it() {
     let throw = |source| Step::Define(source, ErrorStrategy::Throw);
-    let story = |last, halts: &[Option<u64>]| Story {
-        steps: vec![throw(1), Step::Send("pick"), Step::Send("add"), throw(0), last],
-        halts: halts.to_vec(),
-        restarts: vec![false; 16],
-        kept: vec![false; 16],
-        crashed: vec![false; 16],
-        faulty: vec![false; 16],
+    let story = |last, halts: &[Option<u64>]| {
+        Story::quiet(vec![throw(1), Step::Send("pick"), Step::Send("add"), throw(0), last], halts)
     };
     let causes = compare(&story(Step::Send("add"), &[Some(2)])).unwrap();
     assert_eq!(causes, [Cause::Success; 5], "it is tried again under later code and succeeds");
@@ -253,21 +295,13 @@ fn a_message_that_a_later_definition_was_to_save_leaves_that_one_in_force_or_not
 
 #[test]
 fn a_message_that_fails_again_under_a_definition_that_was_given_up_leaves_that_one_in_force() {
-    let mut crashed = vec![false; 16];
-    crashed[1] = true;
-    let story = Story {
-        steps: vec![
-            Step::Define(0, ErrorStrategy::Throw),
-            Step::Define(1, ErrorStrategy::Ignore),
-            Step::Send("fail"),
-            Step::Send("pick"),
-        ],
-        halts: vec![Some(0)],
-        restarts: vec![false; 16],
-        kept: vec![false; 16],
-        crashed,
-        faulty: vec![false; 16],
-    };
+    let steps = vec![
+        Step::Define(0, ErrorStrategy::Throw),
+        Step::Define(1, ErrorStrategy::Ignore),
+        Step::Send("fail"),
+        Step::Send("pick"),
+    ];
+    let story = Story { crashed: at(&[1]), ..Story::quiet(steps, &[Some(0)]) };
     let causes = compare(&story).unwrap();
     assert_eq!(causes, [Cause::Success, Cause::Crashed, Cause::Error, Cause::Error]);
 }
@@ -275,13 +309,9 @@ fn a_message_that_fails_again_under_a_definition_that_was_given_up_leaves_that_o
 #[test]
 fn what_the_machine_failed_at_is_passed_over_and_a_definition_that_never_began_is_none() {
     let throw = |source| Step::Define(source, ErrorStrategy::Throw);
-    let story = |first, faulty: &[usize]| Story {
-        steps: vec![first, Step::Send("add"), throw(0), Step::Send("add"), throw(4), Step::Send("add")],
-        halts: vec![None],
-        restarts: vec![false; 16],
-        kept: vec![false; 16],
-        crashed: vec![false; 16],
-        faulty: (0..16).map(|slot| faulty.contains(&slot)).collect(),
+    let story = |first, faulty: &[usize]| {
+        let steps = vec![first, Step::Send("add"), throw(0), Step::Send("add"), throw(4), Step::Send("add")];
+        Story { faulty: at(faulty), ..Story::quiet(steps, &[None]) }
     };
     let never_began = [Cause::Load, Cause::Error, Cause::Success, Cause::Success, Cause::Load, Cause::Success];
     assert_eq!(compare(&story(throw(4), &[])).unwrap(), never_began, "code that no device can be made of");
@@ -289,4 +319,38 @@ fn what_the_machine_failed_at_is_passed_over_and_a_definition_that_never_began_i
     let causes = compare(&story(throw(1), &[1, 3])).unwrap();
     let skipped = [Cause::Success, Cause::Skipped, Cause::Success, Cause::Skipped, Cause::Load, Cause::Success];
     assert_eq!(causes, skipped);
+}
+
+#[test]
+fn a_definition_that_halted_stays_halted_under_code_that_does_not_load() {
+    let throw = |source| Step::Define(source, ErrorStrategy::Throw);
+    for (steps, halted, under) in [(vec![throw(2), throw(3)], 0, 1), (vec![throw(3), throw(2), throw(3)], 1, 2)] {
+        for restarts in [false, true] {
+            let mut worker = Worker::of(&Story::quiet(steps.clone(), &[None]));
+            let halt = worker.turn(Slot(halted), None).halt.unwrap();
+            assert_eq!((halt.slot, halt.error.as_str()), (Slot(halted), "spoilt"));
+            if restarts {
+                worker.restart();
+            }
+            let again = worker.turn(Slot(halted), Some((Slot(halted), Slot(under)))).halt.unwrap();
+            assert!(again.slot == halt.slot && again.error.contains("does not load"), "{}", again.error);
+            assert_eq!(worker.log.records().outcomes.len() as u64, halted, "restarts: {restarts}");
+        }
+    }
+}
+
+#[test]
+fn a_turn_that_ends_on_the_way_to_a_state_does_not_say_that_there_is_none() {
+    let ignore = |source| Step::Define(source, ErrorStrategy::Ignore);
+    let mut worker = Worker::of(&Story::quiet(vec![ignore(3), Step::Send("add"), ignore(0), ignore(3)], &[None]));
+    let mut told = |goal, length| {
+        let plan = TurnPlan { recorded: worker.log.computed(), ..plan(Slot(goal)) };
+        let done = worker.runner.turn(plan, length, &Regular);
+        worker.log.records().outcomes.extend(done.computed);
+        done.snapshot.map(|snapshot| snapshot.is_ok())
+    };
+    assert_eq!([told(2, Duration::ZERO), told(2, Duration::ZERO)], [None; 2]);
+    assert_eq!(told(2, Duration::ZERO), Some(true));
+    let mut worker = Worker::of(&Story::quiet(vec![ignore(3)], &[None]));
+    assert!(worker.turn(Slot(0), None).snapshot.unwrap().is_err(), "at the goal there is none");
 }

@@ -98,8 +98,8 @@ impl<R: Waiting> Core<R> {
         let is_asked = wants_snapshot || !self.states.is_empty() || !self.bases.is_empty();
         // A device that was lost is made from what is stored, so all that it computed must be there first.
         // A slot that is skipped must be there, too, or the device would compute it.
-        let is_passed_over = |last: &Recent| matches!(last.outcome.cause, Cause::Skipped | Cause::Load);
-        let is_skipping = self.recent.back().is_some_and(is_passed_over);
+        let may_be_skipped = |last: &Recent| matches!(last.outcome.cause, Cause::Skipped | Cause::Load);
+        let is_skipping = self.recent.back().is_some_and(may_be_skipped);
         let must_settle = (!self.has_device || is_skipping || self.is_careful) && self.computed > self.applied;
         let is_full = self.recent.len() >= UNAPPLIED || self.recent_weight >= UNAPPLIED_WEIGHT;
         // The snapshots that come with outcomes are stored in their order, and others with them.
@@ -138,7 +138,7 @@ impl<R: Waiting> Core<R> {
             recorded: self.applied,
             retried: self.claimed,
             entries,
-            resumed: self.halted.as_ref().and_then(|halt| halt.resumed.map(|under| (halt.slot, under))),
+            resumed: self.resumed(),
             wants_state: is_wanted(&self.states),
             wants_snapshot: is_due || is_wanted(&self.bases) || (is_wanted(&self.snapshot_askers) && !self.is_storing),
             is_slow: self.is_slow,
@@ -174,6 +174,7 @@ impl<R: Waiting> Core<R> {
             self.bar(halt);
         }
         if let Some(halt) = done.halt {
+            self.forget_fault();
             self.halted = Some(halt.clone());
             self.in_flight.push_back(InFlight::Halt(halt.clone()));
             self.commit(self.assigned, self.computed, vec![Record::Halted(Some(halt))], Durability::Sync);
@@ -181,7 +182,7 @@ impl<R: Waiting> Core<R> {
         match done.fault {
             Some(fault) => self.take_fault(fault),
             None if is_past_fault => {
-                self.fault = None;
+                self.forget_fault();
                 self.backoff.reset();
             }
             None => {}
@@ -218,13 +219,15 @@ impl<R: Waiting> Core<R> {
         let (before, last, in_force) = (self.computed, last.slot, last.definition);
         let sends = self.outbox_grows(&computed) > 0;
         // Only what is on disk is delivered, so what is to be delivered goes there at once.
-        let is_lazy = is_deterministic && !sends && computed.iter().all(|one| one.cause.is_repeatable());
+        // What came of a definition behind the slot does so again only once it is stored that it did.
+        let can_repeat = |one: &Computed| is_deterministic && one.cause.is_repeatable() && one.definition <= one.slot;
+        let is_lazy = !sends && computed.iter().all(can_repeat);
         let seen_before = self.visible;
         let mut is_open = self.visible == self.computed;
         let mut records = Vec::with_capacity(computed.len() + 1);
         for one in computed {
             debug_assert!(one.slot == Slot::after(self.computed), "outcomes are dense");
-            let is_repeatable = is_deterministic && one.cause.is_repeatable();
+            let is_repeatable = can_repeat(&one);
             is_open &= is_repeatable;
             self.computed = Some(one.slot);
             if is_open {
@@ -384,9 +387,14 @@ impl<R: Waiting> Core<R> {
         (self.is_halted() || self.is_paused()) && position >= self.computed
     }
 
-    /// There is no snapshot now. The next is taken when somebody asks, or as far from here as from one that came off.
-    pub(super) fn snapshot_failed(&mut self, error: RequestError) {
+    /// A snapshot was taken, but it isn't on disk.
+    pub(super) fn snapshot_not_stored(&mut self, error: String) {
         self.is_storing = false;
+        self.snapshot_failed(RequestError::Store(error));
+    }
+
+    /// There is no snapshot now. The next is taken when somebody asks, or as far from here as from one that came off.
+    fn snapshot_failed(&mut self, error: RequestError) {
         self.snapshot_missed = self.computed;
         let askers = std::mem::take(&mut self.snapshot_askers);
         self.answer_all(askers, &Err(error.clone()));

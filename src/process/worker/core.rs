@@ -150,6 +150,8 @@ pub struct Core<R> {
     pub(super) backoff: Backoff,
     /// What the machine failed at last, until it is past.
     pub(super) fault: Option<Fault>,
+    /// The slot of the fault, where somebody wants it to be tried again under whatever definition comes behind it.
+    pub(super) resumed_fault: Option<Slot>,
     /// What is to happen once the device is back.
     pub(super) wish: Option<Wish<R>>,
     pub(super) halted: Option<Halt>,
@@ -214,6 +216,7 @@ impl<R: Waiting> Core<R> {
             is_retrying: false,
             backoff: Backoff::for_faults(),
             fault: None,
+            resumed_fault: None,
             wish: None,
             halted: None,
             barred: None,
@@ -419,7 +422,8 @@ impl<R: Waiting> Core<R> {
     /// Those who only listen.
     fn listeners(&self) -> usize {
         let asking = [&self.states, &self.bases, &self.snapshot_askers, &self.settlers];
-        self.waiters.len() + self.deferred.len() + asking.map(Vec::len).iter().sum::<usize>()
+        let wishing = self.wish.as_ref().map_or(0, |wish| wish.replies.len());
+        self.waiters.len() + self.deferred.len() + wishing + asking.map(Vec::len).iter().sum::<usize>()
     }
 
     /// Listeners who left cost nothing for long.
@@ -432,6 +436,9 @@ impl<R: Waiting> Core<R> {
             asking.retain(|(_, reply)| !reply.is_gone());
         }
         self.deferred.retain(|request| !request.asker().is_some_and(R::is_gone));
+        if let Some(wish) = &mut self.wish {
+            wish.replies.retain(|reply| !reply.is_gone());
+        }
         self.listeners_before_sweep = self.listeners() + SWEEP_STEP;
     }
 
@@ -442,7 +449,7 @@ impl<R: Waiting> Core<R> {
         }
         match result {
             Ok(reference) => self.commit_snapshot(reference, None),
-            Err(error) => self.snapshot_failed(RequestError::Store(error)),
+            Err(error) => self.snapshot_not_stored(error),
         }
         self.advance();
     }

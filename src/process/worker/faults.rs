@@ -15,7 +15,7 @@ pub(super) struct Wish<R> {
     kind: EntryKind,
     /// What the machine failed at before.
     error: String,
-    replies: Vec<R>,
+    pub(super) replies: Vec<R>,
 }
 
 impl<R: Waiting> Core<R> {
@@ -50,6 +50,7 @@ impl<R: Waiting> Core<R> {
         self.end_pause();
         let next = Slot::after(self.computed).min(self.scheduled.unwrap_or(Slot::ZERO));
         let slot = fault.at.map_or(next, |(slot, _)| slot);
+        self.resumed_fault = (slot == Slot::after(self.computed)).then_some(slot);
         self.note(Note::Resumed { slot, skipped: false });
         self.answer(reply, Ok(Answer::At(slot)));
     }
@@ -133,9 +134,29 @@ impl<R: Waiting> Core<R> {
         // The device must pass over the slot, which it does by reading it from the store.
         self.tail.clear();
         self.tail_weight = 0;
-        self.fault = None;
+        self.forget_fault();
         self.end_pause();
         self.note(Note::Resumed { slot, skipped: true });
+    }
+
+    /// What the machine failed at is past.
+    pub(super) fn forget_fault(&mut self) {
+        self.fault = None;
+        self.resumed_fault = None;
+    }
+
+    /// The slot that somebody wants to be tried again under a later definition, and which.
+    pub(super) fn resumed(&self) -> Option<(Slot, Slot)> {
+        let halted = self.halted.as_ref().and_then(|halt| halt.resumed.map(|under| (halt.slot, under)));
+        // A definition that came behind the slot may be what mends it. Those before it had their turn.
+        let faulty =
+            || self.resumed_fault.map(|slot| (slot, self.newest_definition())).filter(|(slot, newest)| newest > slot);
+        halted.or_else(faulty)
+    }
+
+    /// The newest definition on disk. One that is on its way may still be refused.
+    pub(super) fn newest_definition(&self) -> Slot {
+        self.settled_definition.as_ref().map_or(self.in_force, |(slot, _)| *slot)
     }
 
     fn end_pause(&mut self) {

@@ -303,7 +303,7 @@ impl<R: Waiting> Core<R> {
             (CommitResult::Fenced, flight @ InFlight::Entry { .. }) if self.refused.is_some() => {
                 self.refuse(flight, self.refused.clone().unwrap_or_default());
             }
-            (CommitResult::Refused(error), InFlight::Snapshot(_)) => self.snapshot_failed(RequestError::Store(error)),
+            (CommitResult::Refused(error), InFlight::Snapshot(_)) => self.snapshot_not_stored(error),
             (CommitResult::Fenced, flight) => {
                 self.in_flight.push_front(flight);
                 self.end(StopReason::Fenced);
@@ -401,8 +401,7 @@ impl<R: Waiting> Core<R> {
                 return replies.push(reply);
             }
         }
-        // A definition that is on its way may still be refused, and the record would name a slot without one.
-        let under = self.settled_definition.as_ref().map_or(self.in_force, |(slot, _)| *slot);
+        let under = self.newest_definition();
         let slot = halt.slot;
         let resumed = Halt { resumed: Some(under), ..halt };
         self.in_flight.push_back(InFlight::Resume { slot, under, replies: vec![reply] });

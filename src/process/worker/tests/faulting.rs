@@ -7,7 +7,7 @@ use super::fake_store::Fate;
 use super::world::{GONE, World, define, options};
 use crate::ids::Slot;
 use crate::process::worker::{Answer, Fault, Note, Request, StopReason, TurnDone};
-use crate::process::{Cause, EntryKind, ProcessOrigin, Record};
+use crate::process::{Cause, Halt, ProcessOrigin, Record};
 
 const FIRST: Duration = Duration::from_millis(100);
 
@@ -240,7 +240,7 @@ fn a_skip_that_waits_is_refused_where_the_state_before_cannot_be_had() {
     world.retry();
     skip(&mut world, 9);
     world.plan = None;
-    let halt = crate::process::Halt { slot: Slot(1), error: "it ends the node".to_owned(), resumed: None };
+    let halt = Halt { slot: Slot(1), error: "it ends the node".to_owned(), resumed: None };
     world.core.turn_done(TurnDone { halt: Some(halt), is_lost: true, ..TurnDone::default() });
     world.absorb();
     assert_eq!([9, 2].map(|ticket| world.said(ticket)), ["conflict", "halted"]);
@@ -293,6 +293,51 @@ fn a_fault_without_a_slot_is_told_without_one() {
 }
 
 #[test]
+fn a_resume_tries_the_slot_under_a_definition_that_came_behind_it() {
+    let mut world = faulty();
+    let tried = |world: &mut World| {
+        world.core.retry();
+        world.absorb();
+        let resumed = world.plan.as_ref().unwrap().resumed;
+        fail_again(world);
+        resumed
+    };
+    world.ask(Request::Define { define: define("b", ProcessOrigin::Config), reply: 90 });
+    world.commit_all();
+    assert_eq!(tried(&mut world), None, "nobody wants that yet");
+    resume(&mut world, 9);
+    assert_eq!(world.plan.as_ref().unwrap().resumed, Some((Slot(2), Slot(4))));
+    fail_again(&mut world);
+    assert_eq!(tried(&mut world), Some((Slot(2), Slot(4))), "as often as it takes");
+    world.ask(Request::Define { define: define("c", ProcessOrigin::Config), reply: 91 });
+    assert_eq!(tried(&mut world), Some((Slot(2), Slot(4))), "what is not on disk may still be refused");
+    world.commit_all();
+    assert_eq!(tried(&mut world), Some((Slot(2), Slot(5))), "the newest");
+    world.settle();
+    assert_eq!([2, 3].map(|ticket| world.said(ticket)), ["success 2", "success 3"]);
+    let definitions = [1, 2, 3].map(|slot| world.store.data.outcome(Slot(slot)).unwrap().definition);
+    assert_eq!(definitions, [Slot(0), Slot(5), Slot(5)]);
+}
+
+#[test]
+fn a_halt_at_a_slot_that_the_machine_failed_at_is_the_end_of_the_fault() {
+    let mut world = faulty();
+    world.core.retry();
+    world.absorb();
+    world.plan = None;
+    let halt = Halt { slot: Slot(2), error: "boom".to_owned(), resumed: None };
+    world.core.turn_done(TurnDone { halt: Some(halt), position: Some(Slot(1)), ..TurnDone::default() });
+    world.absorb();
+    world.commit_all();
+    assert_eq!(shown_error(&mut world).as_deref(), Some("boom"));
+    resume(&mut world, 9);
+    world.commit_all();
+    assert_eq!((world.said(9).as_str(), shown_error(&mut world)), ("at 2", None));
+    skip(&mut world, 10);
+    assert_eq!(world.said(10), "conflict", "it is neither halted nor is the machine in its way");
+}
+
+#[test]
 fn what_was_skipped_is_skipped_for_every_worker_to_come() {
     let mut world = faulty();
     skip(&mut world, 9);
@@ -305,5 +350,4 @@ fn what_was_skipped_is_skipped_for_every_worker_to_come() {
     world.ask(Request::State { reply: 4 });
     world.settle();
     assert_eq!((world.said(4).as_str(), &world.bench.device), ("state", &before));
-    assert!(world.store.data.entries.iter().skip(1).all(|entry| entry.kind == EntryKind::Message));
 }

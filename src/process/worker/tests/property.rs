@@ -244,8 +244,8 @@ impl Life {
                 let reply = self.ticket();
                 self.world.ask(Request::Define { define: define(source, entries, ProcessOrigin::Config), reply });
             }
-            // Nor that of a person who passes over it.
-            Step::Resume { skip: true } if world.told.contains_key(&Slot::after(world.core.computed)) => {}
+            // Nor that of a person who passes over it or has it tried under later code, here or at a slot before it.
+            Step::Resume { .. } if world.told.range(Slot::after(world.core.computed)..).next().is_some() => {}
             Step::Resume { skip } => self.resume(skip),
             Step::Commit(fate) if !world.commits.is_empty() => world.commit(fate),
             Step::Turn { slots, chance, fault, is_early, loses, snapshot_fails } if world.plan.is_some() => {
