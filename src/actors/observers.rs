@@ -27,7 +27,7 @@ use super::hub::Hub;
 use super::messages::Shutdown;
 use crate::client::Client;
 use crate::config::Config;
-use crate::metrics::catalogue::{ALERTS, HEALTHY, RECEIVER_FAILURES};
+use crate::metrics::catalogue::{ALERT_EVALUATIONS_SKIPPED, ALERTS, ALERTS_REFUSED, HEALTHY, RECEIVER_FAILURES};
 use crate::metrics::{Metric, Snapshot};
 use crate::stats::Labels;
 
@@ -99,6 +99,8 @@ impl Observers {
         for (receiver, count) in self.alerts.failures() {
             set(&RECEIVER_FAILURES, "receiver", receiver, count as f64);
         }
+        snapshot.set(&ALERTS_REFUSED, &Labels::default(), self.alerts.refused() as f64);
+        snapshot.set(&ALERT_EVALUATIONS_SKIPPED, &Labels::default(), self.alerts.skipped() as f64);
     }
 
     /// Has them go by this configuration from now on. Returns once they do, or are too busy to say so.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::kind;
+use super::kind::{self, Kind};
 use super::reader::Table;
 
 /// `[monitor]`: how results are pulled.
@@ -68,12 +68,17 @@ impl RouteConfig {
                 (1..=255).contains(&text.len()) && text.bytes().all(fits)
             };
             let target = table.required("target", kind::text_where(pattern, of_ids));
-            let url =
-                table.required("url", kind::text_where("an address such as \"https://node.example:8734\"", is_url));
+            let url = table.required("url", address());
             Some(Self { target: target?, url: url? })
         };
         root.tables("route", read).into_iter().flatten().collect()
     }
+}
+
+/// Where a node is, or a compute unit. It is not shown where it is bad, for then it may hold a password.
+pub(super) fn address() -> Kind<'static, String> {
+    let expected = "an address such as \"https://node.example:8734\", without query, name and password";
+    kind::text_where(expected, is_url).secret()
 }
 
 /// Whether `text` is an address that paths can be put behind: no query, no fragment, no name or password.

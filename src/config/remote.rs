@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::kind;
 use super::process::Source;
-use super::push::is_url;
+use super::push::address;
 use super::reader::Table;
 
 /// What computes a process elsewhere.
@@ -42,7 +42,7 @@ pub struct Remote {
 impl Remote {
     /// Reads the keys of a process that are about where it is computed. The path of the source is the address.
     pub(super) fn read(table: &mut Table<'_, '_>) -> Option<Source> {
-        let url = table.required("url", kind::text_where("an address such as \"https://node.example:8734\"", is_url));
+        let url = table.required("url", address());
         let kinds = kind::one_of(&[RemoteKind::Mainstay, RemoteKind::Ao], RemoteKind::as_str);
         let kind = table.or("kind", RemoteKind::default(), kinds);
         let remote = Self { url: url?, kind };

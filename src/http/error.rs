@@ -1,6 +1,7 @@
 //! What a refused request is answered with: `{"error":{"code","message"}}`, never a stack trace.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -11,6 +12,7 @@ use crate::ids::IdError;
 use crate::metrics::COUNTERS;
 use crate::process::RequestError;
 use crate::push::Refused;
+use crate::units::format_duration;
 
 /// How much of a message that repeats what it was given is kept from its beginning and from its end, in characters.
 const BEGINNING: usize = 500;
@@ -38,6 +40,12 @@ impl ApiError {
     /// The request makes no sense.
     pub fn bad_request(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, code: "bad_request", message: brief(message.into()) }
+    }
+
+    /// The body took longer to come than a request may.
+    pub fn too_slow(time: Duration) -> Self {
+        let message = format!("the body was not here within {}", format_duration(time));
+        Self { status: StatusCode::REQUEST_TIMEOUT, code: "deadline", message }
     }
 
     /// No token, or none that is known.

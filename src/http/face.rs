@@ -1,10 +1,12 @@
 //! What every route shares.
 
 use std::future::Future;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
 use actix::Addr;
+use actix_web::error::PayloadError;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
@@ -139,7 +141,7 @@ impl Face {
     pub async fn body(&self, mut payload: actix_web::web::Payload) -> Result<Bytes, ApiError> {
         let (mut body, mut size) = (BytesMut::new(), 0usize);
         while let Some(chunk) = payload.next().await {
-            let chunk = chunk.map_err(|error| ApiError::bad_request(format!("the body cannot be read: {error}")))?;
+            let chunk = chunk.map_err(|error| self.unread(&error))?;
             size = size.saturating_add(chunk.len());
             if size <= self.max_body {
                 body.extend_from_slice(&chunk);
@@ -154,5 +156,12 @@ impl Face {
             return Err(RequestError::TooLarge { key: "max_body", size, most }.into());
         }
         Ok(body.freeze())
+    }
+
+    fn unread(&self, error: &PayloadError) -> ApiError {
+        match error {
+            PayloadError::Io(error) if error.kind() == ErrorKind::TimedOut => ApiError::too_slow(self.request_timeout),
+            _ => ApiError::bad_request(format!("the body cannot be read: {error}")),
+        }
     }
 }

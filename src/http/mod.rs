@@ -1,5 +1,6 @@
 //! The HTTP face: wire types, routes, refusals. It knows the hub and no store.
 
+mod bodies;
 mod chain;
 mod error;
 mod events;

@@ -12,7 +12,7 @@ use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, middleware};
 
 use super::error::ApiError;
 use super::face::Face;
-use super::{events, groups, guard, hang_up, health, metrics, modules, monitors, processes, timing};
+use super::{bodies, events, groups, guard, hang_up, health, metrics, modules, monitors, processes, timing};
 use crate::config::HttpConfig;
 
 /// How long a client may take to send the head of a request.
@@ -49,6 +49,7 @@ pub fn app(
     App::new()
         .app_data(face)
         .wrap(middleware::from_fn(guard::guard))
+        .wrap(middleware::from_fn(bodies::bounded))
         .wrap(middleware::from_fn(timing::timed))
         .configure(routes)
         .default_service(web::to(no_such_path))

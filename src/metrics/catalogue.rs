@@ -333,6 +333,10 @@ catalogue! {
         COLLECTED_AT: Gauge "mainstay_collection_time_seconds" in Seconds;
         /// Alerts by their state: pending or firing.
         ALERTS: Gauge "mainstay_alerts" by ["state"];
+        /// Bad values that got no alert because their rule had 1000 others, counted at each evaluation.
+        ALERTS_REFUSED: Counter "mainstay_alerts_refused";
+        /// Evaluations of the rules for alerts that were left out because the one before was still at work.
+        ALERT_EVALUATIONS_SKIPPED: Counter "mainstay_alert_evaluations_skipped";
         /// Notices that a receiver of alerts did not take.
         RECEIVER_FAILURES: Counter "mainstay_receiver_failures" by ["receiver"];
         /// Whether what a health check looks at is healthy: 1 or 0.

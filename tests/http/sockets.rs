@@ -3,9 +3,12 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::rc::Rc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use mainstay::http::serve;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::rig::{Node, PATIENCE, fake};
 
@@ -153,5 +156,66 @@ fn odd_names_in_headers_are_refused_over_a_socket_too() {
             let (status, body) = exchange(address, head.into_bytes(), 0, plain).await;
             assert_eq!(status, expected, "{host}: {body}");
         }
+    });
+}
+
+/// Sends `head` and then `drop` again and again, without an end, and reads until the server closes the connection.
+async fn drip(address: SocketAddr, head: String, drop: &'static [u8]) -> (u16, String) {
+    let work = move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        stream.write_all(head.as_bytes()).unwrap();
+        let (mut answer, mut buffer, began) = (Vec::new(), [0; 4096], Instant::now());
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(length) => answer.extend_from_slice(&buffer[..length]),
+                Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                    if stream.write_all(drop).is_err() {
+                        break;
+                    }
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => break,
+            }
+            assert!(
+                began.elapsed() < PATIENCE,
+                "the connection stays open; so far {:?}",
+                String::from_utf8_lossy(&answer)
+            );
+        }
+        String::from_utf8_lossy(&answer).into_owned()
+    };
+    let answer = tokio::task::spawn_blocking(work).await.unwrap();
+    let status = answer.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0);
+    (status, answer)
+}
+
+#[test]
+fn a_body_that_never_ends_is_waited_for_no_longer_than_a_request_may_take() {
+    let settings = "[http]\nrequest_timeout = \"300ms\"\ntokens = [{ name = \"alice\", token = \"sesame\" }]";
+    fake(settings, async |node| {
+        let address = start(&node);
+        let (sized, chunked) = ("Content-Length: 1000000", "Transfer-Encoding: chunked");
+        let known = "Authorization: Bearer sesame\r\n";
+        let mut drips = Vec::new();
+        for (length, drop) in [(sized, &b""[..]), (sized, b"x"), (chunked, b""), (chunked, b"1\r\nx\r\n")] {
+            for (what, token, expected) in [
+                ("POST /processes/p/schedule", known, 408),
+                ("POST /modules", known, 408),
+                ("POST /processes", "", 401),
+                ("POST /nowhere", known, 404),
+                ("GET /livez", "", 200),
+            ] {
+                let head = format!("{what} HTTP/1.1\r\nHost: localhost\r\n{token}{length}\r\n\r\n");
+                drips.push(async move {
+                    let (status, answer) = drip(address, head, drop).await;
+                    assert_eq!(status, expected, "{what}, {length}, {drop:?}: {answer}");
+                    let is_told = expected != 408 || answer.contains("\"code\":\"deadline\"");
+                    assert!(is_told, "{what}: {answer}");
+                });
+            }
+        }
+        join_all(drips).await;
     });
 }

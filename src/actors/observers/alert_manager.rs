@@ -27,7 +27,7 @@ use crate::actors::book::Book;
 use crate::actors::collector::Collection;
 use crate::actors::hub::Hub;
 use crate::actors::messages::Shutdown;
-use crate::alert::{Alerts, LOG, Notice, Rule, SavedAlerts, SavedRule};
+use crate::alert::{Alerts, LOG, MOST_ALERTS, Notice, Rule, SavedAlerts, SavedRule};
 use crate::client::receiver::{Alertmanager, Webhook};
 use crate::client::{Client, ClientError};
 use crate::clock::Millis;
@@ -53,6 +53,8 @@ pub struct ReloadAlerts(pub AlertsConfig);
 struct Worked {
     notices: Vec<Notice>,
     rules: Option<Vec<SavedRule>>,
+    /// So many bad values got no alert.
+    refused: u64,
 }
 
 /// From the thread that writes: it has tried to write this and all before it.
@@ -107,6 +109,8 @@ pub struct AlertManager {
     /// Whether the disk was waited for in vain. It is not waited for again before it has come back.
     is_slow: bool,
     strikes_off: bool,
+    /// Whether the last evaluation found more than one rule may have alerts.
+    is_flooded: bool,
     saved_at: Instant,
     /// Those who wait for its end, and hear of it when they are dropped.
     stopping: Vec<oneshot::Sender<()>>,
@@ -131,6 +135,7 @@ impl AlertManager {
             awaited: None,
             is_slow: false,
             strikes_off: false,
+            is_flooded: false,
             saved_at: Instant::now(),
             stopping: Vec::new(),
             is_last: false,
@@ -149,10 +154,12 @@ impl AlertManager {
         actix_rt::spawn(async move {
             let worked = tokio::task::spawn_blocking(move || {
                 let mut alerts = board.open();
+                let before = alerts.refused();
                 let notices = work(&mut alerts);
                 board.count(&alerts);
+                let refused = alerts.refused().saturating_sub(before);
                 let saves = keeps && (alerts.take_change() || is_last || (is_due && alerts.has_alerts()));
-                Worked { notices, rules: saves.then(|| alerts.save()) }
+                Worked { notices, rules: saves.then(|| alerts.save()), refused }
             });
             manager.do_send(worked.await.unwrap_or_else(|error| {
                 error!(target: "alert", event = "evaluation_failed", %error, "the rules are evaluated again next time");
@@ -346,7 +353,12 @@ impl Handler<Collection> for AlertManager {
 impl Handler<Worked> for AlertManager {
     type Result = ();
 
-    fn handle(&mut self, Worked { notices, rules }: Worked, ctx: &mut Self::Context) {
+    fn handle(&mut self, Worked { notices, rules, refused }: Worked, ctx: &mut Self::Context) {
+        if refused > 0 && !self.is_flooded {
+            warn!(target: "alert", event = "alerts_refused", series = refused, most = MOST_ALERTS,
+                "their rule has too many alerts; these series get none for now");
+        }
+        self.is_flooded = refused > 0;
         self.untold.extend(notices.into_iter().map(Arc::new));
         let number = rules.and_then(|rules| {
             (self.rules, self.saved_at) = (Some(rules.into()), Instant::now());
