@@ -154,6 +154,7 @@ impl Node {
             disk_reserve: config.store.disk_reserve,
             engine: Arc::new(Fjall),
         })?;
+        definitions::check_stored(config, &store, config.limits.max_processes)?;
         if exec.has_past() {
             // What an earlier node left must be gone before anything is computed.
             let exec = exec.clone();

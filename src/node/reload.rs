@@ -6,7 +6,8 @@ use std::collections::HashSet;
 use sd_notify::NotifyState;
 use tracing::{error, info, warn};
 
-use super::definitions::{define, load};
+use super::NodeError;
+use super::definitions::{check_stored, define, load};
 use super::notify;
 use super::observing::Observing;
 use super::peers;
@@ -26,20 +27,27 @@ impl Reloader {
         Self { config, peers }
     }
 
-    /// Loads the configuration again. A bad one changes nothing.
+    /// Loads the configuration again. A bad one, or one that what is stored contradicts, changes nothing.
     pub(super) async fn reload(&mut self, hub: &Hub, observing: &Observing, logging: &Logging) {
         let mut states = vec![NotifyState::Reloading];
         states.extend(NotifyState::monotonic_usec_now().ok());
         notify(&states);
-        let path = match &self.config.origin {
-            Origin::File(path) => Some(path.clone()),
-            Origin::Embedded => None,
-        };
-        match load(path.as_deref()) {
+        match self.load_again(hub) {
             Ok(config) => self.take_over(config, hub, observing, logging).await,
             Err(error) => error!(target: "node", event = "reload_refused", %error, "nothing was changed"),
         }
         notify(&[NotifyState::Ready]);
+    }
+
+    fn load_again(&self, hub: &Hub) -> Result<Config, NodeError> {
+        let path = match &self.config.origin {
+            Origin::File(path) => Some(path.as_path()),
+            Origin::Embedded => None,
+        };
+        let config = load(path)?;
+        // How many processes there may be is only read at the start.
+        check_stored(&config, &hub.environment().store, self.config.limits.max_processes)?;
+        Ok(config)
     }
 
     async fn take_over(&mut self, config: Config, hub: &Hub, observing: &Observing, logging: &Logging) {

@@ -215,6 +215,40 @@ async fn a_reload_of_a_bad_file_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_reload_whose_processes_cannot_be_defined_changes_nothing() {
+    let settings = Settings::default().filter("info").process("a", COUNTER, "");
+    let home = Home::new(&settings.clone().process("b", COUNTER, ""));
+    let program = home.start().await;
+    let api = program.api().await;
+    for id in ["h1", "h2"] {
+        api.create(id, COUNTER, json!({})).await;
+    }
+    let bad = Settings::default().filter("info,group=debug").process("new", COUNTER, "").process("h1", COUNTER, "");
+    home.configure(&bad.process("h2", COUNTER, "").program("a", &["/bin/cat"], ""));
+    program.signal(Signal::HUP);
+    let refused = program.events.wait("reload_refused").await;
+    let error = refused["error"].as_str().unwrap();
+    let problems: Vec<_> = error.lines().map(|line| line.split(": ").nth(1).unwrap_or(line)).collect();
+    assert_eq!(problems, ["process[1].id", "process[2].id", "process[3].device"], "{error}");
+
+    api.get("/processes/new").await.expect(404);
+    assert_eq!(api.outcome("b", "").await["Output"], 1, "it is not retired");
+    api.get("/processes/b/compute").await.expect(200);
+    api.get("/processes/b/now").await.expect(200);
+    assert_eq!(api.outcome("a", "").await["Output"], 1);
+    program.events.wait_for("work_done", |line| line["process"] == "a" && line["slot"] == 1).await;
+    for event in ["awaiting_compute", "reload_failed", "reloaded"] {
+        assert!(program.events.named(event).is_empty(), "{event}");
+    }
+
+    home.configure(&settings);
+    program.signal(Signal::HUP);
+    program.events.wait("reloaded").await;
+    api.send("b", "").await.expect(409);
+    program.stop().await;
+}
+
+#[tokio::test]
 async fn a_reload_changes_the_log_filter() {
     let settings = Settings::default().process("counter", COUNTER, "");
     let home = Home::new(&settings.clone().filter("info"));

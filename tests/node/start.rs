@@ -103,6 +103,53 @@ command = [\"./nowhere\"]
 }
 
 #[tokio::test]
+async fn every_process_that_contradicts_what_is_stored_is_listed_and_none_is_started() {
+    let home = Home::new(&good().process("a", COUNTER, ""));
+    let program = home.start().await;
+    let api = program.api().await;
+    for id in ["h1", "h2"] {
+        api.create(id, COUNTER, json!({})).await;
+    }
+    program.stop().await;
+
+    let bad = good().process("new", COUNTER, "").process("h1", COUNTER, "").process("h2", COUNTER, "");
+    home.configure(&bad.program("a", &["/bin/cat"], ""));
+    let program = home.launch();
+    let ended = program.ended().await;
+    assert_eq!(ended.code(), Some(78), "{}", ended.stderr);
+    let problems: Vec<_> = ended.stderr.lines().map(|line| line.split_once("mainstay.toml: ").unwrap().1).collect();
+    let expected = [
+        r#"process[2].id: found "h1", a process that was created over HTTP, expected an id that only the configuration has used"#,
+        r#"process[3].id: found "h2", a process that was created over HTTP, expected an id that only the configuration has used"#,
+        r#"process[4].device: found "exec", expected "lua", which the log of process a was begun with"#,
+    ];
+    assert_eq!(problems, expected);
+    assert!(program.events.named("starting_worker").is_empty(), "no worker is started");
+
+    home.configure(&good().process("a", COUNTER, ""));
+    let program = home.start().await;
+    let processes = program.api().await.processes().await;
+    let ids: Vec<_> = processes.iter().filter_map(|process| process["id"].as_str()).collect();
+    assert_eq!(ids, ["a", "counter", "h1", "h2"], "nothing was stored");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn every_process_that_there_is_no_room_for_is_listed() {
+    let two = good().set("limits", "max_processes = 2").process("a", COUNTER, "");
+    let home = Home::new(&two.clone().process("b", COUNTER, "").process("c", COUNTER, ""));
+    let ended = home.launch().ended().await;
+    assert_eq!(ended.code(), Some(78), "{}", ended.stderr);
+    let keys: Vec<_> = ended.stderr.lines().filter_map(|line| line.split(": ").nth(1)).collect();
+    assert_eq!(keys, ["process[2].id", "process[3].id"], "{}", ended.stderr);
+    assert!(ended.stderr.contains("limits.max_processes"), "{}", ended.stderr);
+    home.configure(&two);
+    home.start().await.stop().await;
+    // What is stored already needs no room.
+    home.start().await.stop().await;
+}
+
+#[tokio::test]
 async fn a_check_starts_nothing() {
     let home = Home::new(&good());
     let program = Program::launch(&home.path(""), &["check", "--config", "mainstay.toml"], &[]);
