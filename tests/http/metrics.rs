@@ -7,7 +7,9 @@ use actix_web::test::TestRequest;
 use mainstay::actors::Feeder;
 use mainstay::ids::ProcessId;
 use mainstay::metrics::catalogue;
-use mainstay::metrics::catalogue::{ALERTS, HEALTHY, RECEIVER_FAILURES, WATCH_BACKEND};
+use mainstay::metrics::catalogue::{
+    ALERT_EVALUATIONS_SKIPPED, ALERTS, ALERTS_REFUSED, HEALTHY, RECEIVER_FAILURES, WATCH_BACKEND,
+};
 use mainstay::stats::Labels;
 use serde_json::Value;
 
@@ -22,6 +24,8 @@ fn feeder() -> Feeder {
             let labels = Labels::from_pairs([(label.to_owned(), "x".to_owned())]).unwrap();
             snapshot.set(metric, &labels, 1.0);
         }
+        snapshot.set(&ALERTS_REFUSED, &Labels::default(), 1.0);
+        snapshot.set(&ALERT_EVALUATIONS_SKIPPED, &Labels::default(), 1.0);
     })
 }
 
