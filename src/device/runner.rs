@@ -212,7 +212,7 @@ impl Runner {
     fn go(&mut self, feed: &mut Feed, plan: &TurnPlan, deadline: Instant, done: &mut TurnDone) -> Result<(), End> {
         self.at = None;
         if !self.is_restored {
-            self.restore(feed.recorded()).map_err(End::Fault)?;
+            self.restore(feed.recorded(), &mut done.unfit).map_err(End::Fault)?;
         }
         let (mut weight, mut sent) = (0, 0);
         while self.position < plan.goal {

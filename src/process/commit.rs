@@ -157,7 +157,8 @@ pub enum Record {
     Halted(Option<Halt>),
     /// A snapshot whose bytes are in a file that is on disk already (`file`), or else are these.
     Snapshot(SnapshotRef, Option<Arc<[u8]>>),
-    /// A snapshot that is no longer kept. Its file is removed after the commit.
+    /// A snapshot that is no longer kept; one of the same slot in the same commit takes its place. Its file is removed after
+    /// the commit, unless another snapshot is made from it.
     DropSnapshot(SnapshotRef),
     /// The slots of this file, which is on disk and continues the archived part of the log, may leave the store.
     Archived(ArchiveRef),

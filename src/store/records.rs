@@ -5,7 +5,7 @@ use super::contract::{Commit, KnownId, Record, SnapshotFile};
 use super::engine::{Op, Space};
 use super::keys;
 use crate::ids::{BlobHash, ProcessId};
-use crate::process::{Computed, Entry, EntryKind, Mark, Origin};
+use crate::process::{Computed, Entry, EntryKind, Mark, Origin, SnapshotRef};
 
 /// Why a record can't be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,7 +22,7 @@ pub(super) enum RecordError {
 pub(super) fn ops_of(commit: &Commit) -> Result<Vec<Op>, RecordError> {
     let mut ops = Vec::with_capacity(commit.records.len() * 2 + 2);
     for record in &commit.records {
-        push_record(&mut ops, &commit.process, record)?;
+        push_record(&mut ops, commit, record)?;
     }
     Ok(ops)
 }
@@ -45,7 +45,8 @@ pub(super) fn counter_op(key: &[u8], value: u64) -> Op {
     Op::Put { space: Space::Meta, key: key.to_vec(), value: value.to_be_bytes().to_vec() }
 }
 
-fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Result<(), RecordError> {
+fn push_record(ops: &mut Vec<Op>, commit: &Commit, record: &Record) -> Result<(), RecordError> {
+    let process = &commit.process;
     let mut put = |space, key, value| ops.push(Op::Put { space, key, value });
     match record {
         Record::Process(record) => put(Space::Processes, keys::process(process), encode(record)?),
@@ -65,13 +66,7 @@ fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Resul
             }
             put(Space::Snapshots, key, encode(snapshot)?);
         }
-        Record::DropSnapshot(snapshot) => {
-            let key = keys::slot(process, snapshot.slot);
-            if !snapshot.is_filed() {
-                ops.push(Op::Delete { space: Space::SnapshotBytes, key: key.clone() });
-            }
-            ops.push(Op::Delete { space: Space::Snapshots, key });
-        }
+        Record::DropSnapshot(snapshot) => drop_snapshot(ops, commit, snapshot),
         Record::Archived(archive) => put(Space::Archives, keys::slot(process, archive.last), encode(archive)?),
         Record::DropArchived(slot) => {
             let key = keys::slot(process, *slot);
@@ -103,6 +98,21 @@ fn push_record(ops: &mut Vec<Op>, process: &ProcessId, record: &Record) -> Resul
         Record::DropMonitor => ops.push(Op::Delete { space: Space::Monitors, key: keys::process(process) }),
     }
     Ok(())
+}
+
+/// Where the commit brings another one for the same slot, that takes its place.
+fn drop_snapshot(ops: &mut Vec<Op>, commit: &Commit, dropped: &SnapshotRef) {
+    let key = keys::slot(&commit.process, dropped.slot);
+    let successor = commit.records.iter().find_map(|record| match record {
+        Record::Snapshot(snapshot, _) if snapshot.slot == dropped.slot => Some(snapshot),
+        _ => None,
+    });
+    if !dropped.is_filed() && successor.is_none_or(SnapshotRef::is_filed) {
+        ops.push(Op::Delete { space: Space::SnapshotBytes, key: key.clone() });
+    }
+    if successor.is_none() {
+        ops.push(Op::Delete { space: Space::Snapshots, key });
+    }
 }
 
 fn push_entry(ops: &mut Vec<Op>, process: &ProcessId, entry: &Entry) -> Result<(), RecordError> {

@@ -9,7 +9,7 @@ use super::harness::{Api, COUNTER, Home, Program, Settings, handled, with_handle
 const SLOTS: u64 = 2000;
 
 /// Counts, and keeps a state that is stored in files.
-const GREAT_COUNTER: &str = r#"
+pub const GREAT_COUNTER: &str = r#"
 function init(state)
   local seed, parts = 1, {}
   for number = 1, 12000 do
@@ -24,7 +24,7 @@ function compute(state, msg)
 end
 "#;
 
-async fn compact(home: &Home, arguments: &[&str]) -> (Option<i32>, String, Program) {
+pub async fn compact(home: &Home, arguments: &[&str]) -> (Option<i32>, String, Program) {
     let config = home.path("mainstay.toml");
     let mut all = vec!["compact", "--config", config.to_str().unwrap()];
     all.extend(arguments);
@@ -122,9 +122,9 @@ async fn an_archived_log_is_read_computed_and_restored_as_before() {
     let great = seen(&api, "great").await;
     program.stop().await;
 
-    // What stopped wrote a new snapshot; the damaged ones are dropped with it sooner or later.
+    // What stopped wrote a new snapshot, with which the damaged ones went.
     let (code, stderr, _) = compact(&home, &[]).await;
-    assert!(matches!(code, Some(0 | 65)), "{stderr}");
+    assert_eq!(code, Some(0), "{stderr}");
     let archive = files(&home, "archive").remove(0);
     let program = home.start().await;
     let api = program.api().await;

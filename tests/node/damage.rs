@@ -4,8 +4,9 @@ use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use super::compacting::{GREAT_COUNTER, compact};
 use super::harness::{COUNTER, Home, Settings};
 
 /// A folder in which a node ran, and the log and outcomes that it held.
@@ -137,4 +138,47 @@ async fn a_damaged_snapshot_is_set_aside_and_computed_again() {
         write_at(path, bytes.len() as u64 / 2, &[bytes[bytes.len() / 2] ^ 1]);
     }
     left.is_whole().await;
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_written_anew() {
+    for by in ["request", "stop of the worker", "stop of the node"] {
+        let home = Home::new(&Settings::default().process("great", GREAT_COUNTER, ""));
+        let program = home.start().await;
+        let api = program.api().await;
+        for number in 1..4 {
+            assert_eq!(api.outcome("great", "").await["Output"], number);
+        }
+        program.stop().await;
+        let [file] = &files(&home.data().join("snapshots"))[..] else { panic!("one snapshot is in a file") };
+        let good = std::fs::read(file).unwrap();
+        write_at(file, good.len() as u64 / 2, &[good[good.len() / 2] ^ 1]);
+
+        let program = home.start().await;
+        let api = program.api().await;
+        let state = api.state("great").await;
+        assert_eq!(state["count"], 3, "{by}");
+        program.events.wait_of("snapshot_unusable", "great").await;
+        match by {
+            "request" => {
+                let stored = api.post("/processes/great/snapshot", &json!({})).await.expect(200).slot();
+                assert_eq!((stored, std::fs::read(file).ok()), (3, Some(good)), "it is the file of before");
+            }
+            "stop of the worker" => {
+                api.delete("/processes/great/worker").await.expect(204);
+                assert!(file.exists(), "{by}");
+            }
+            _ => {}
+        }
+        program.stop().await;
+
+        let program = home.start().await;
+        let api = program.api().await;
+        assert_eq!(api.state("great").await, state, "{by}");
+        assert_eq!(program.events.wait_of("restored", "great").await["slot"], 3, "{by}");
+        assert!(program.events.named("snapshot_unusable").is_empty(), "{by}");
+        program.stop().await;
+        let (code, stderr, _) = compact(&home, &[]).await;
+        assert_eq!(code, Some(0), "{by}: {stderr}");
+    }
 }

@@ -28,7 +28,7 @@ impl Runner {
     /// Takes the newest snapshot before `goal` that can be read; without one it begins at slot 0. Says after which slot it
     /// stands.
     pub(in crate::device) fn begin_before(&mut self, goal: Slot) -> Result<Option<Slot>, Unverified> {
-        self.restore(goal.0.checked_sub(1).map(Slot)).map_err(Unverified::Fault)?;
+        self.restore(goal.0.checked_sub(1).map(Slot), &mut Vec::new()).map_err(Unverified::Fault)?;
         Ok(self.position)
     }
 

@@ -8,7 +8,7 @@ use crate::device::crash::{Call, Counted, CrashBook};
 use crate::device::lua::LuaFactory;
 use crate::device::{BaseError, BaseLoader, Interrupt, Runner};
 use crate::ids::Slot;
-use crate::process::worker::{TurnDone, TurnPlan};
+use crate::process::worker::{Base, TurnDone, TurnPlan};
 use crate::process::{Cause, ErrorStrategy, StateView};
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -104,11 +104,31 @@ fn a_snapshot_that_cannot_be_restored_leaves_the_one_before_it() {
     let done = turn(&log, &suspect(Call::Restore, 1, 3), 3, 4);
     let without = log.records().reads - before;
     assert_eq!((done.position, done.fault), (Some(Slot(3)), None));
+    assert_eq!(done.unfit, [], "it may be good");
     let before = log.records().reads;
     let done = turn(&log, &Arc::default(), 3, 4);
     assert_eq!((done.position, done.fault), (Some(Slot(3)), None));
     let with = log.records().reads - before;
     assert!(without > with, "from slot 0 on it reads more: {without} times, not {with}");
+}
+
+#[test]
+fn snapshots_that_are_tried_in_vain_are_brought_back_as_unfit() {
+    let log = log(Some(3));
+    let base = turn(&log, &Arc::default(), 3, 4).snapshot.unwrap().unwrap();
+    let [before, newest] = [2, 3].map(Slot);
+    log.keep(&Base { slot: before, snapshot: b"damaged".as_slice().into(), ..base.clone() });
+    log.keep(&Base { slot: newest, ..base });
+    let unfit = |unreadable: &[Slot], recorded: u64| {
+        log.records().unreadable = unreadable.to_vec();
+        let done = turn(&log, &Arc::default(), 3, recorded);
+        assert_eq!((done.position, done.fault), (Some(Slot(3)), None));
+        done.unfit.iter().map(|snapshot| snapshot.slot.0).collect::<Vec<_>>()
+    };
+    assert!(unfit(&[], 4).is_empty());
+    assert_eq!(unfit(&[newest], 4), [3, 2], "one cannot be read and one is no state");
+    assert_eq!(unfit(&[newest], 3), [2], "what is beyond the log is not tried");
+    assert_eq!(unfit(&[Slot(1), newest], 4), [3, 2, 1]);
 }
 
 #[test]

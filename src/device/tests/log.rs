@@ -31,6 +31,8 @@ pub(super) struct Records {
     pub(super) blobs: HashMap<BlobHash, Arc<[u8]>>,
     /// Newest first.
     pub(super) snapshots: Vec<(SnapshotRef, Arc<[u8]>)>,
+    /// Those of them that can't be read.
+    pub(super) unreadable: Vec<Slot>,
     /// How often anything was read.
     pub(super) reads: usize,
 }
@@ -145,7 +147,8 @@ impl LogReader for MemoryLog {
     fn read_snapshot(&self, _: &ProcessId, snapshot: &SnapshotRef) -> Result<Arc<[u8]>, String> {
         let mut records = self.records();
         records.reads += 1;
-        let found = records.snapshots.iter().find(|(reference, _)| reference == snapshot);
+        let is_there = |reference: &SnapshotRef| reference == snapshot && !records.unreadable.contains(&snapshot.slot);
+        let found = records.snapshots.iter().find(|(reference, _)| is_there(reference));
         found.map(|(_, bytes)| bytes.clone()).ok_or_else(|| "it is damaged".to_owned())
     }
 }

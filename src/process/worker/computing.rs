@@ -129,7 +129,9 @@ impl<R: Waiting> Core<R> {
         let goal = entries.last().map_or(goal, |entry| Some(entry.slot));
         self.planned = goal;
         self.is_away = true;
-        let is_due = self.snapshot_due(goal) && !self.is_storing;
+        // On a long way back only a turn that ends where one is due is worth the time that it takes.
+        let is_far_back = self.has_device && self.position < self.applied;
+        let is_due = self.snapshot_due(if is_far_back { self.position } else { goal }) && !self.is_storing;
         // On the way to the slot that somebody asks for, nothing is worth bringing along.
         let is_last = self.is_halted() || self.is_paused();
         let is_wanted = |askers: &[(Option<Slot>, R)]| askers.iter().any(|(slot, _)| is_last || *slot <= goal);
@@ -167,6 +169,7 @@ impl<R: Waiting> Core<R> {
             self.backoff.reset();
         }
         self.take_back(done.unused, &done.computed);
+        self.forget_snapshots(&done.unfit);
         self.is_careful = !done.is_deterministic;
         let state = done.snapshot.as_ref().and_then(|snapshot| snapshot.as_ref().ok());
         self.take_outcomes(done.computed, done.is_deterministic, state);
@@ -244,6 +247,8 @@ impl<R: Waiting> Core<R> {
         let snapshot = state.map(inline_reference);
         if let Some((reference, state)) = snapshot.clone().zip(state) {
             records.extend(self.snapshot_records(reference, Some(state.snapshot.clone())));
+            // Where the store does not take them, this worker ends.
+            self.unfit.clear();
         }
         self.in_flight.push_back(InFlight::Outcomes { last, sends, snapshot, replies: Vec::new() });
         let durability = if is_lazy { Durability::Lazy } else { Durability::Sync };
@@ -346,14 +351,18 @@ impl<R: Waiting> Core<R> {
     /// The reference goes to the store behind all outcomes up to it; with it go the snapshots that are no longer kept.
     pub(super) fn commit_snapshot(&mut self, reference: SnapshotRef, bytes: Option<Arc<[u8]>>) {
         let records = self.snapshot_records(reference.clone(), bytes);
-        self.in_flight.push_back(InFlight::Snapshot(reference));
+        let unfit = std::mem::take(&mut self.unfit);
+        self.in_flight.push_back(InFlight::Snapshot { reference, unfit });
         self.commit(self.assigned, self.computed, records, Durability::Sync);
     }
 
     fn snapshot_records(&self, reference: SnapshotRef, bytes: Option<Arc<[u8]>>) -> Vec<Record> {
         let keep = self.options.snapshots_kept.max(1) - 1;
-        let dropped = self.snapshots.iter().skip(keep).cloned().map(Record::DropSnapshot);
-        std::iter::once(Record::Snapshot(reference, bytes)).chain(dropped).collect()
+        let older = self.snapshots.iter().skip(keep);
+        // Before it, for it may well be at the slot of one that is of no use.
+        let unfit = self.unfit.iter().cloned().map(Record::DropSnapshot);
+        let dropped = older.cloned().map(Record::DropSnapshot);
+        unfit.chain([Record::Snapshot(reference, bytes)]).chain(dropped).collect()
     }
 
     pub(super) fn snapshot_settled(&mut self, reference: SnapshotRef) {

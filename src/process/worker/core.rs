@@ -80,7 +80,11 @@ pub(super) enum InFlight<R> {
         under: Slot,
         replies: Vec<R>,
     },
-    Snapshot(SnapshotRef),
+    Snapshot {
+        reference: SnapshotRef,
+        /// What leaves the store with it, because it is of no use.
+        unfit: Vec<SnapshotRef>,
+    },
 }
 
 /// An outcome that the store may not have yet.
@@ -159,7 +163,10 @@ pub struct Core<R> {
     pub(super) barred: Option<Halt>,
     pub(super) outbox: Outbox,
 
+    /// The stored snapshots that a device can be made from, as far as is known; the newest first.
     pub(super) snapshots: VecDeque<SnapshotRef>,
+    /// The others, until they leave the store.
+    pub(super) unfit: Vec<SnapshotRef>,
     pub(super) is_storing: bool,
     /// How far it was computed when a snapshot last came to nothing.
     pub(super) snapshot_missed: Option<Slot>,
@@ -222,6 +229,7 @@ impl<R: Waiting> Core<R> {
             barred: None,
             outbox: Outbox::default(),
             snapshots: VecDeque::new(),
+            unfit: Vec::new(),
             is_storing: false,
             snapshot_missed: None,
             waiters: Waiters::default(),
@@ -448,6 +456,11 @@ impl<R: Waiting> Core<R> {
             return;
         }
         match result {
+            Ok(reference) if self.stands_on_unfit(&reference) => {
+                self.snapshot_not_stored(
+                    "the snapshot that it stands on turned out to be damaged; ask again".to_owned(),
+                );
+            }
             Ok(reference) => self.commit_snapshot(reference, None),
             Err(error) => self.snapshot_not_stored(error),
         }

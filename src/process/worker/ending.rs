@@ -94,7 +94,7 @@ impl<R: Waiting> Core<R> {
             InFlight::Outcomes { replies, .. } | InFlight::Resume { replies, .. } => {
                 replies.into_iter().for_each(|reply| self.answer(reply, Err(error.clone())));
             }
-            InFlight::Halt(_) | InFlight::Snapshot(_) => {}
+            InFlight::Halt(_) | InFlight::Snapshot { .. } => {}
         }
     }
 

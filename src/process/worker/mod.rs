@@ -13,6 +13,7 @@ mod scheduling;
 #[cfg(test)]
 mod tests;
 mod types;
+mod unfit;
 
 pub use core::{Core, Found, Waiting, queued};
 pub use types::{

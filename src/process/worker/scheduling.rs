@@ -303,7 +303,10 @@ impl<R: Waiting> Core<R> {
             (CommitResult::Fenced, flight @ InFlight::Entry { .. }) if self.refused.is_some() => {
                 self.refuse(flight, self.refused.clone().unwrap_or_default());
             }
-            (CommitResult::Refused(error), InFlight::Snapshot(_)) => self.snapshot_not_stored(error),
+            (CommitResult::Refused(error), InFlight::Snapshot { unfit, .. }) => {
+                self.unfit.extend(unfit);
+                self.snapshot_not_stored(error);
+            }
             (CommitResult::Fenced, flight) => {
                 self.in_flight.push_front(flight);
                 self.end(StopReason::Fenced);
@@ -330,7 +333,7 @@ impl<R: Waiting> Core<R> {
             }
             InFlight::Halt(halt) => self.halt_settled(&halt),
             InFlight::Resume { slot, under, replies } => self.resume_settled(slot, under, replies),
-            InFlight::Snapshot(reference) => self.snapshot_settled(reference),
+            InFlight::Snapshot { reference, .. } => self.snapshot_settled(reference),
         }
     }
 

@@ -387,6 +387,8 @@ pub struct TurnDone {
     pub state: Option<Result<StateView, RequestError>>,
     /// A snapshot, if asked for, of the state at `position`. A conflict where there is no state.
     pub snapshot: Option<Result<Base, RequestError>>,
+    /// Stored snapshots that were looked at on the way and are of no use: damaged, or no state for the device.
+    pub unfit: Vec<SnapshotRef>,
     /// Whether the device was lost and must be made anew from what is stored.
     pub is_lost: bool,
     /// Whether a single call held the thread for too long.

@@ -213,6 +213,44 @@ fn great_snapshots_are_files_and_a_damaged_one_is_set_aside() {
     }
 }
 
+#[test]
+fn one_that_takes_the_place_of_another_of_its_slot_stays_and_nothing_of_the_other_does() {
+    let small: Arc<[u8]> = b"small".as_slice().into();
+    for (_, engine) in engines() {
+        for (old_is_filed, new_is_filed) in [(true, true), (true, false), (false, true), (false, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let store = open(folder.path(), engine.clone());
+            let process = id(&format!("p-{old_is_filed}-{new_is_filed}"));
+            let epoch = computed_process(&store, &process);
+            let take = |is_filed: bool| {
+                let bytes = if is_filed { state(3) } else { small.clone() };
+                match store.place_snapshot(&process, Slot(3), Slot(0), None, bytes).unwrap() {
+                    Record::Snapshot(reference, bytes) => (reference.clone(), Record::Snapshot(reference, bytes)),
+                    other => panic!("{other:?}"),
+                }
+            };
+            let (old, record) = take(old_is_filed);
+            assert_eq!(write(&store, &process, epoch, vec![record]), CommitResult::Committed);
+            for file in files(folder.path()) {
+                std::fs::write(file, "damaged").unwrap();
+            }
+            assert_eq!(store.read_snapshot(&process, &old).is_err(), old_is_filed);
+            let (new, record) = take(new_is_filed);
+            let records = vec![Record::DropSnapshot(old.clone()), record];
+            assert_eq!(write(&store, &process, epoch, records), CommitResult::Committed);
+            flush(&store).unwrap();
+            let case = format!("old in a file: {old_is_filed}, new in a file: {new_is_filed}");
+            assert_eq!(store.snapshots(&process).unwrap(), std::slice::from_ref(&new), "{case}");
+            let expected = if new_is_filed { state(3) } else { small.clone() };
+            assert!(store.read_snapshot(&process, &new).unwrap()[..] == expected[..], "{case}");
+            let sound = files(folder.path()).iter().filter(|path| path.extension().is_none()).count();
+            assert_eq!(sound, usize::from(new_is_filed), "{case}");
+            let inline = SnapshotRef { files: Vec::new(), ..old };
+            assert_eq!(store.read_snapshot(&process, &inline).is_ok(), !new_is_filed && !old_is_filed, "{case}");
+        }
+    }
+}
+
 /// A step of the life of snapshots.
 #[derive(Clone, Copy, Debug)]
 enum Step {

@@ -1,13 +1,13 @@
 //! A device and the thread it computes on. What a message does is said by its data; what only chance decides, by [`Turn`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use super::fake_store::Data;
 use crate::config::limits::LimitKey;
-use crate::ids::Slot;
+use crate::ids::{BlobHash, Slot};
 use crate::process::worker::{Base, Fault, TurnDone, TurnPlan};
-use crate::process::{Cause, Computed, Entry, EntryKind, Halt, Json, Outcome, RequestError, SentMessage};
+use crate::process::{Cause, Computed, Entry, EntryKind, Halt, Json, Outcome, RequestError, SentMessage, SnapshotRef};
 
 /// What happens on one stay on a compute thread.
 #[derive(Clone, Debug)]
@@ -76,12 +76,14 @@ pub(super) struct Bench {
     /// Whether snapshots are big enough for a file.
     pub(super) is_big: bool,
     pub(super) replayed: usize,
+    /// Files and small snapshots that can't be read.
+    pub(super) damaged: HashSet<BlobHash>,
     nonce: u64,
 }
 
 impl Default for Bench {
     fn default() -> Self {
-        Self { device: None, is_deterministic: true, is_big: false, replayed: 0, nonce: 0 }
+        Self { device: None, is_deterministic: true, is_big: false, replayed: 0, damaged: HashSet::new(), nonce: 0 }
     }
 }
 
@@ -165,13 +167,27 @@ impl Bench {
         Step::Goes(Computed { slot, definition: device.in_force, cause, outcome })
     }
 
+    /// Whether a snapshot cannot be read.
+    pub(super) fn is_damaged(&self, snapshot: &SnapshotRef) -> bool {
+        let mut files = snapshot.files.iter().map(|file| file.seal);
+        self.damaged.contains(&snapshot.hash) || files.any(|seal| self.damaged.contains(&seal))
+    }
+
+    /// The device as the newest snapshot makes it that can be read, and those that were tried before.
+    fn restore(&self, plan: &TurnPlan, data: &Data) -> (FakeDevice, Vec<SnapshotRef>) {
+        let mut unfit: Vec<_> = data.snapshots.iter().filter(|one| Some(one.slot) <= plan.recorded).cloned().collect();
+        let sound = unfit.iter().position(|one| !self.is_damaged(one));
+        let restored = sound.map(|at| FakeDevice::restored(&data.blobs[&unfit[at].hash]));
+        unfit.truncate(sound.unwrap_or(unfit.len()));
+        (restored.unwrap_or_default(), unfit)
+    }
+
     /// Carries out a plan, with what the store holds.
     pub(super) fn run(&mut self, plan: &TurnPlan, data: &Data, turn: &Turn) -> TurnDone {
-        let newest = data.snapshots.iter().find(|snapshot| Some(snapshot.slot) <= plan.recorded);
-        let restored = || newest.map(|snapshot| FakeDevice::restored(&data.blobs[&snapshot.hash])).unwrap_or_default();
-        let mut device = self.device.take().unwrap_or_else(restored);
-        let mut done =
-            TurnDone { is_deterministic: self.is_deterministic, is_slow: turn.is_slow, ..TurnDone::default() };
+        let there = self.device.take().map(|device| (device, Vec::new()));
+        let (mut device, unfit) = there.unwrap_or_else(|| self.restore(plan, data));
+        let (is_deterministic, is_slow) = (self.is_deterministic, turn.is_slow);
+        let mut done = TurnDone { is_deterministic, is_slow, unfit, ..TurnDone::default() };
         for _ in 0..turn.slots {
             let slot = Slot::after(device.position);
             if Some(slot) > plan.goal {

@@ -54,6 +54,8 @@ enum Step {
     File {
         is_written: bool,
     },
+    /// A stored snapshot is damaged: the newest but so many.
+    Damage(usize),
     Retry,
     Pass(u64),
     Stop(StopReason),
@@ -129,6 +131,7 @@ fn step() -> impl Strategy<Value = Step> {
         12 => turn(),
         4 => any::<bool>().prop_map(|is_written| Step::File { is_written }),
         3 => Just(Step::Retry),
+        2 => (0usize..2).prop_map(Step::Damage),
         2 => (0u64..1500).prop_map(Step::Pass),
         2 => reason.prop_map(Step::Stop),
         1 => Just(Step::GiveUp),
@@ -258,6 +261,7 @@ impl Life {
             Step::File { is_written } if !world.files.is_empty() => {
                 world.write_file(if is_written { Ok(()) } else { Err("no space".to_owned()) });
             }
+            Step::Damage(newer) => world.damage(newer),
             Step::Retry if world.retry_after.is_some() => world.retry(),
             Step::Pass(time) => world.now += time,
             Step::Stop(reason) => world.stop(reason),
@@ -342,6 +346,19 @@ impl Life {
         self.check_log();
         self.check_sources();
         self.check_cursor();
+        self.check_snapshots();
+    }
+
+    /// A worker that begins anew stores one that can be read if the newest cannot.
+    fn check_snapshots(&mut self) {
+        let reply = self.ticket();
+        self.world.start_anew();
+        self.world.ask(Request::Snapshot { reply });
+        self.world.claim();
+        self.world.settle();
+        let newest = self.world.store.data.snapshots.first().expect("one is stored");
+        assert!(!self.world.bench.is_damaged(newest), "slot {}", newest.slot);
+        assert_eq!(self.world.said(reply), format!("at {}", newest.slot));
     }
 
     /// If no worker runs, none is needed.

@@ -227,3 +227,130 @@ fn on_the_way_to_the_slot_that_is_asked_for_no_snapshot_is_stored() {
     }
     assert_eq!((world.said(1).as_str(), stored(&world)), ("at 5", vec![5]));
 }
+
+/// A process at rest with snapshots of slots 0 and 1, each after a request, and nobody who runs it.
+fn with_two_snapshots(is_big: bool) -> World {
+    let mut world = World::at_rest();
+    world.bench.is_big = is_big;
+    ask(&mut world, 1);
+    world.settle();
+    world.store_messages(&["x"]);
+    world.settle();
+    world.shut_down();
+    assert_eq!(stored(&world), [1, 0]);
+    world
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_read_is_as_none() {
+    for (is_big, damaged, by) in [false, true]
+        .into_iter()
+        .flat_map(|is_big| [vec![0], vec![0, 1]].map(|damaged| (is_big, damaged)))
+        .flat_map(|(is_big, damaged)| ["request", "stop", "slots"].map(|by| (is_big, damaged.clone(), by)))
+    {
+        let case = format!("big: {is_big}, damaged: {damaged:?}, stored by {by}");
+        let mut world = with_two_snapshots(is_big);
+        damaged.iter().for_each(|newer| world.damage(*newer));
+        world.options.cache_frequency = if by == "slots" { 2 } else { 1000 };
+        world.succeed_with(None, vec![Request::State { reply: 2 }]);
+        world.settle();
+        // Files stand on each other, so that without the oldest there is nothing.
+        let replayed = if damaged.len() == 2 { 2 } else { 1 };
+        assert_eq!((world.said(2).as_str(), world.bench.replayed), ("state", replayed), "{case}");
+        assert_eq!(world.core.status().unwrap().snapshot, (damaged.len() == 1).then_some(Slot(0)), "{case}");
+        match by {
+            "request" => {
+                ask(&mut world, 3);
+                world.settle();
+                assert_eq!(world.said(3), "at 1", "{case}");
+            }
+            "slots" => {
+                world.store_messages(&["x"]);
+                world.settle();
+                world.cut_down();
+            }
+            _ => {}
+        }
+        if world.remains.is_none() {
+            world.shut_down();
+        }
+        let newest = if by == "slots" { 2 } else { 1 };
+        let expected = if damaged.len() == 2 { vec![newest] } else { vec![newest, 0] };
+        assert_eq!(stored(&world), expected, "{case}");
+        world.bench.replayed = 0;
+        world.succeed_with(None, vec![Request::State { reply: 4 }]);
+        world.settle();
+        assert_eq!((world.said(4).as_str(), world.bench.replayed), ("state", 0), "{case}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_dropped_with_the_next_snapshot_that_the_store_takes() {
+    let mut world = with_two_snapshots(false);
+    world.damage(0);
+    world.succeed();
+    ask(&mut world, 2);
+    world.turn(&Turn::default());
+    world.commit(Fate::Refused);
+    assert_eq!((world.said(2).as_str(), stored(&world)), ("store", vec![1, 0]));
+    world.store_messages(&["x"]);
+    ask(&mut world, 3);
+    world.settle();
+    assert_eq!((world.said(3).as_str(), stored(&world)), ("at 2", vec![2, 0]));
+    ask(&mut world, 4);
+    world.store_messages(&["x"]);
+    ask(&mut world, 5);
+    world.settle();
+    assert_eq!((world.said(5).as_str(), stored(&world)), ("at 3", vec![3, 2]), "it is dropped once");
+}
+
+#[test]
+fn a_file_that_stands_on_one_that_turns_out_to_be_damaged_is_not_stored() {
+    let mut world = with_two_snapshots(true);
+    world.succeed_with(None, vec![Request::State { reply: 2 }]);
+    world.settle();
+    world.store_messages(&["x"]);
+    ask(&mut world, 3);
+    while world.files.is_empty() {
+        world.turn(&Turn::default());
+        world.commit_all();
+    }
+    assert_eq!(world.files.front().and_then(|taken| taken.before.as_ref()).map(|before| before.slot), Some(Slot(1)));
+    world.damage(0);
+    world.store_messages(&["x"]);
+    world.turn(&Turn::fault_after(0));
+    world.retry();
+    world.turn(&Turn::default());
+    world.commit_all();
+    world.write_file(Ok(()));
+    assert_eq!((world.said(3).as_str(), stored(&world)), ("store", vec![1, 0]));
+    ask(&mut world, 4);
+    world.settle();
+    assert_eq!((world.said(4).as_str(), stored(&world)), ("at 3", vec![3, 0]));
+    assert!(!world.store.data.snapshots.iter().any(|snapshot| world.bench.is_damaged(snapshot)));
+}
+
+#[test]
+fn on_a_long_way_back_only_a_snapshot_that_is_due_is_brought_along() {
+    let mut world = every(5);
+    for _ in 0..5 {
+        world.store_messages(&["x"; 4]);
+        world.settle();
+    }
+    world.shut_down();
+    (0..2).for_each(|newer| world.damage(newer));
+    let before = world.store.data.snapshots.clone();
+    world.succeed_with(None, vec![Request::State { reply: 1 }]);
+    let mut brought = Vec::new();
+    while let Some(plan) = &world.plan {
+        let is_wanted = plan.wants_snapshot;
+        world.turn(&Turn::of(1));
+        if is_wanted {
+            brought.push(world.core.position.unwrap().0);
+            assert!(!world.commits.is_empty(), "{brought:?}");
+        }
+        world.commit_all();
+    }
+    assert_eq!((world.said(1).as_str(), brought), ("state", vec![5, 11, 17]));
+    assert!(!stored(&world).is_empty() && before.iter().all(|one| !world.store.data.snapshots.contains(one)));
+}

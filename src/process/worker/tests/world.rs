@@ -13,7 +13,7 @@ use crate::process::worker::{
 };
 use crate::process::{
     Cause, Commit, Computed, Defaults, Definition, DeviceKind, Draft, ErrorStrategy, Origin, OutboxKey, ProcessOrigin,
-    RequestError, SnapshotFile, SnapshotRef, Specification,
+    Record, RequestError, SnapshotFile, SnapshotRef, Specification,
 };
 
 /// Tickets from here on belong to somebody who no longer waits.
@@ -229,6 +229,11 @@ impl World {
     pub(super) fn commit(&mut self, fate: Fate) {
         let commit = self.commits.pop_front().expect("there is a commit");
         let result = self.store.commit(&commit, fate);
+        for record in &commit.records {
+            if let Record::Snapshot(reference, Some(_)) = record {
+                self.bench.damaged.remove(&reference.hash);
+            }
+        }
         self.core.committed(result);
         self.absorb();
     }
@@ -261,6 +266,7 @@ impl World {
         if result.is_ok() {
             self.store.data.blobs.insert(hash, snapshot.clone());
             self.store.synced.blobs.insert(hash, snapshot);
+            self.bench.damaged.remove(&hash);
         }
         // On whatever it may stand on it does.
         let mut files = before.map_or_else(Vec::new, |before| before.files);
@@ -269,6 +275,12 @@ impl World {
         let reference = SnapshotRef { slot, definition, hash, size, files };
         self.core.snapshot_written(result.map(|()| reference));
         self.absorb();
+    }
+
+    /// The file, or the bytes in the store, of the newest snapshot but so many are damaged.
+    pub(super) fn damage(&mut self, newer: usize) {
+        let hash = self.store.data.snapshots.get(newer).map(|snapshot| snapshot.hash);
+        self.bench.damaged.extend(hash);
     }
 
     pub(super) fn retry(&mut self) {
