@@ -108,6 +108,27 @@ mod programs {
     }
 
     #[test]
+    fn nobody_asks_a_program_before_it_was_greeted() {
+        let bench = Bench::new();
+        let script = handler(r#"init|ping|compute) echo "$method" >> asked; ok '{}' ;;"#);
+        std::thread::scope(|scope| {
+            let working = scope.spawn(|| {
+                for slot in 1..20 {
+                    let _ = std::fs::remove_file(bench.folder.path().join("asked"));
+                    let mut device = bench.device(&script, Interrupt::default(), Mode::Live);
+                    output(device.compute(&entry(slot), Mode::Live));
+                    let asked = std::fs::read_to_string(bench.folder.path().join("asked")).unwrap();
+                    assert!(asked.starts_with("init\n"), "{asked}");
+                }
+            });
+            while !working.is_finished() {
+                bench.host.ping(&bench.process, PATIENCE);
+            }
+            working.join().unwrap();
+        });
+    }
+
+    #[test]
     fn what_is_stored_is_never_asked_for_again() {
         let bench = Bench::new();
         let script = handler(r#"init|compute) ok '{}'; echo "$method" >> asked ;;"#);

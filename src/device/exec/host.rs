@@ -68,7 +68,7 @@ pub(super) struct Whose {
 #[derive(Debug)]
 struct Alive {
     count: usize,
-    /// The way to the last one that was started.
+    /// The way to the last one that was started, once it was greeted.
     talk: Weak<Mutex<Talk>>,
 }
 
@@ -130,7 +130,8 @@ impl ExecHost {
         let child = Child::spawn(&options.helper, mark, command, limits, &whose.process)?;
         let mut alive = lock(&self.0.alive);
         let others = alive.get(&whose).map_or(0, |others| others.count);
-        alive.insert(whose.clone(), Alive { count: others + 1, talk: child.talk() });
+        // Until it is shown nobody else may write to it.
+        alive.insert(whose.clone(), Alive { count: others + 1, talk: Weak::new() });
         drop(alive);
         let guarded = lock(&self.0.guardian).add(child.family);
         match guarded.and_then(|()| child.go()) {
@@ -139,6 +140,13 @@ impl ExecHost {
                 self.end(child, whose, Duration::ZERO);
                 Err(error)
             }
+        }
+    }
+
+    /// Lets others ask it from now on.
+    pub(super) fn show(&self, whose: &Whose, child: &Child) {
+        if let Some(alive) = lock(&self.0.alive).get_mut(whose) {
+            alive.talk = child.talk();
         }
     }
 

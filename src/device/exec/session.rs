@@ -154,6 +154,9 @@ impl Session {
         child.at(slot);
         let mut session = Self { role: role.clone(), child: Some(child), can_dry_run: false };
         session.greet()?;
+        if let Some(child) = &session.child {
+            host.show(&role.whose(), child);
+        }
         session.restore(state)?;
         Ok(session)
     }
