@@ -69,7 +69,7 @@ function compute(state, msg)
 end
 ";
 
-/// Counts at 64, and does what the first letter of the data says. A digit: it sends so many messages of 300 bytes.
+/// Counts at 64, up to 99, and does what the first letter of the data says. A digit: it sends so many messages of 300 bytes.
 fn module() -> Vec<u8> {
     let answer = |response: &str| format!(r#"{{"ok":true,"response":{{{response}}}}}"#).replace('"', "\\\"") + "\\00";
     let sent = |count: usize| {
@@ -88,7 +88,9 @@ fn module() -> Vec<u8> {
           (func (export "handle") (param $at i32) (param i32) (result i32)
             (local $what i32)
             (i32.store8 (i32.const 64) (i32.add (i32.load8_u (i32.const 64)) (i32.const 1)))
-            (i32.store8 (i32.const 48) (i32.add (i32.load8_u (i32.const 64)) (i32.const 48)))
+            (i32.store8 (i32.const 49) (i32.add (i32.rem_u (i32.load8_u (i32.const 64)) (i32.const 10)) (i32.const 48)))
+            (if (i32.ge_u (i32.load8_u (i32.const 64)) (i32.const 10))
+              (then (i32.store8 (i32.const 48) (i32.add (i32.div_u (i32.load8_u (i32.const 64)) (i32.const 10)) (i32.const 48)))))
             (loop $look
               (if (i64.ne (i64.load (local.get $at)) (i64.const {mark}))
                 (then (local.set $at (i32.add (local.get $at) (i32.const 1))) (br $look))))
@@ -107,7 +109,7 @@ fn module() -> Vec<u8> {
             (if (i32.eq (local.get $what) (i32.const {d1})) (then (return (i32.const 1024))))
             (if (i32.eq (local.get $what) (i32.const {d3})) (then (return (i32.const 2048))))
             (i32.const 16)))"#,
-        counted = answer("\"Output\":0"),
+        counted = answer("\"Output\": 0"),
         begin = answer("\"Output\":\"\""),
         one = sent(1),
         three = sent(3),
