@@ -33,12 +33,16 @@ struct Rest {
 /// The same, for who reads it.
 struct Body {
     rest: Rc<Rest>,
-    deadline: Pin<Box<Sleep>>,
+    time: Duration,
+    /// When it is late. Most bodies come with the head, and no clock is set for them.
+    deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl Body {
-    fn of(rest: &Rc<Rest>, time: Duration) -> Self {
-        Self { rest: rest.clone(), deadline: Box::pin(sleep(time)) }
+    /// Whether it has been waited for too long.
+    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+        let time = self.time;
+        self.deadline.get_or_insert_with(|| Box::pin(sleep(time))).as_mut().poll(cx).is_ready()
     }
 }
 
@@ -49,7 +53,7 @@ impl Stream for Body {
         let polled = Pin::new(&mut *self.rest.payload.borrow_mut()).poll_next(cx);
         match polled {
             Poll::Ready(None) => self.rest.is_over.set(true),
-            Poll::Pending if self.deadline.as_mut().poll(cx).is_ready() => {
+            Poll::Pending if self.is_late(cx) => {
                 let late = std::io::Error::from(std::io::ErrorKind::TimedOut);
                 return Poll::Ready(Some(Err(PayloadError::Io(late))));
             }
@@ -123,7 +127,7 @@ pub(super) async fn bounded(
     };
     let time = face.request_timeout;
     let rest = Rc::new(Rest { payload: RefCell::new(payload), is_over: Cell::new(false) });
-    request.set_payload(Payload::Stream { payload: Box::pin(Body::of(&rest, time)) });
+    request.set_payload(Payload::Stream { payload: Box::pin(Body { rest: rest.clone(), time, deadline: None }) });
     match next.call(request).await {
         Ok(response) if rest.is_over.get() => Ok(response.map_into_left_body()),
         Ok(response) => Ok(response.map_body(|_, body| EitherBody::right(rest.stays_with(body.boxed())))),
